@@ -1,0 +1,118 @@
+"""The headers of the records: what a reader may learn without decoding the value."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import get_args
+
+from events.identity import Kind
+from events.records import EnrichedEvent
+
+KafkaHeaders = Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True)
+class RawHeaders:
+    """How a webhook body came in."""
+
+    event_id: str
+    kind: Kind
+    delivery_id: str
+    received_at: datetime
+    tenant: str = "default"
+    hook: str = ""
+    origin: str = "webhook"
+    traceparent: str | None = None
+
+    def to_kafka(self) -> list[tuple[str, bytes]]:
+        """Write them as Kafka headers."""
+        headers = {
+            "event-id": self.event_id,
+            "event-id-kind": self.kind,
+            "delivery-id": self.delivery_id,
+            "received-at": isoformat(self.received_at),
+            "tenant": self.tenant,
+            "hook": self.hook,
+            "origin": self.origin,
+        }
+        if self.traceparent:
+            headers["traceparent"] = self.traceparent
+        return [(name, value.encode()) for name, value in headers.items()]
+
+    @classmethod
+    def from_kafka(cls, headers: Iterable[tuple[str, bytes]] | None) -> "RawHeaders | None":
+        """Read them; None when the record was not written by ingest or catch-up."""
+        values = as_text(headers)
+        received_at = parse_time(values.get("received-at"))
+        if not values.get("event-id") or received_at is None:
+            return None
+        kind = values.get("event-id-kind")
+        return cls(
+            event_id=values["event-id"],
+            kind=kind if kind in get_args(Kind) else "content",  # type: ignore[arg-type]
+            delivery_id=values.get("delivery-id", ""),
+            received_at=received_at,
+            tenant=values.get("tenant", "default"),
+            hook=values.get("hook", ""),
+            origin=values.get("origin", "webhook"),
+            traceparent=values.get("traceparent"),
+        )
+
+
+def enriched_headers(event: EnrichedEvent) -> list[tuple[str, bytes]]:
+    """Return the headers of an enriched record; the first two make it a dedupe mark."""
+    return [
+        ("event-id", event.event_id.encode()),
+        ("revision", str(event.revision).encode()),
+        ("status", event.enrichment.status.encode()),
+        ("received-at", isoformat(event.received_at).encode()),
+    ]
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """Why a record was buried, and where it came from."""
+
+    stage: str
+    reason: str
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    target: str = ""
+    attempts: int = 1
+    first_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    last_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def to_kafka(self) -> list[tuple[str, bytes]]:
+        """Write it as Kafka headers; a reason that quotes the record is cut at 500 characters."""
+        headers = {
+            "stage": self.stage,
+            "target": self.target,
+            "reason": self.reason[:500],
+            "source-topic": self.source_topic,
+            "source-partition": str(self.source_partition),
+            "source-offset": str(self.source_offset),
+            "attempts": str(self.attempts),
+            "first-at": isoformat(self.first_at),
+            "last-at": isoformat(self.last_at),
+        }
+        return [(name, value.encode("utf-8", "replace")) for name, value in headers.items()]
+
+
+def as_text(headers: Iterable[tuple[str, bytes]] | None) -> dict[str, str]:
+    """Return Kafka headers as text; a header without a value is left out, bad UTF-8 is replaced."""
+    return {name: value.decode("utf-8", "replace") for name, value in headers or () if value is not None}
+
+
+def isoformat(time: datetime) -> str:
+    """Write a time as ISO 8601 in UTC with microseconds."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Read an ISO 8601 time with a zone, else None."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time if time.tzinfo else None

@@ -1,0 +1,108 @@
+"""The records on the topics: frozen, and tolerant of fields Sekoia adds."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+_Object = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class WebhookEvent(_Record):
+    """What Sekoia posted; only `type` and `action` are always there."""
+
+    type: str
+    action: str
+    attributes: _Object = Field(default_factory=dict)
+    metadata: _Object = Field(default_factory=dict)
+
+    @property
+    def community_uuid(self) -> str | None:
+        """The tenant's community in the vendor's platform."""
+        return _text(self.metadata.get("community_uuid"))
+
+    @property
+    def alert_uuid(self) -> str | None:
+        """The alert this event is about, or None where it is about something else."""
+        if self.type == "alert":
+            return _text(self.attributes.get("uuid"))
+        return _text(self.attributes.get("alert_uuid"))
+
+    @property
+    def short_id(self) -> str | None:
+        """The id a person reads: `AL…` for an alert, `CA…` for a case."""
+        return _text(self.attributes.get("alert_short_id")) or _text(self.attributes.get("short_id"))
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the event happened; the vendor's table and example name the field differently."""
+        return _time(self.metadata.get("created_at") or self.metadata.get("created"))
+
+
+class Enrichment(_Record):
+    """How far the Alert API could answer for this event."""
+
+    status: Literal["complete", "pending", "unavailable", "not_applicable"]
+    reason: str | None = None
+    fetched_at: AwareDatetime | None = None
+
+
+class Links(_Record):
+    """Addresses a person can open."""
+
+    alert: str | None = None
+
+
+class EnrichedEvent(_Record):
+    """One event with what is known about it; unique by (`event_id`, `revision`)."""
+
+    event_id: str
+    revision: int = Field(0, ge=0, le=1, description="0 first; 1 completes a revision 0 that was pending.")
+    received_at: AwareDatetime
+    tenant: str = "default"
+    hook: str = ""
+    origin: str = "webhook"
+    event: WebhookEvent
+    alert: dict[str, Any] | None = Field(None, description="The alert as the Alert API lists it.")
+    names: dict[str, Any] = Field(default_factory=dict, description="Looked-up names: community, assets, case, report.")
+    enrichment: Enrichment
+    links: Links = Links()
+
+
+Outcome = Literal["delivered", "accepted", "digested", "muted", "by_fallback", "dead_letter", "skipped_replay"]
+
+
+class Receipt(_Record):
+    """What became of one event at one target."""
+
+    event_id: str
+    revision: int = 0
+    alert: str | None = Field(None, description="The alert's uuid.")
+    target: str
+    outcome: Outcome
+    rules: tuple[str, ...] = ()
+    rules_version: str = Field("", description="SHA-256 of the rules file that decided.")
+    digest_id: str | None = None
+    replay_id: str | None = None
+    attempts: int = 1
+    status: str = Field("", description="What the target answered, in a few words.")
+    run_id: str | None = Field(None, description="The target's own name for the delivery, when it gives one.")
+    latency: float | None = Field(None, description="Seconds from the webhook's arrival to the target's answer.")
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,65 @@
+"""Settings that several rooms read: how to reach Kafka, and how to write a duration."""
+
+import re
+import ssl
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from events.errors import NotReady
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: object) -> object:
+    """Read `90s`, `15m`, `24h`, `14d` or `250ms`; anything else is left to pydantic (seconds, ISO 8601)."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|[smhd])\s*", text) if isinstance(text, str) else None
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]]) if match else text
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+
+
+class KafkaSettings(BaseSettings):
+    """How to reach the cluster, and how its topics are named and sized."""
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_", env_file=".env", extra="ignore", frozen=True)
+
+    bootstrap_servers: str = Field("", description="host:port[,host:port…]; `tocsin up` starts its own Kafka when unset.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers' certificates.")
+    topic_prefix: str = Field("tocsin.", description="Put before every topic, consumer group and transactional id.")
+    partitions: int = Field(12, ge=1, description="Fixed for the life of a topic: a key must keep its partition.")
+    replication_factor: int | None = Field(None, ge=1, description="Default: 3, or the number of brokers if fewer.")
+    min_isr: int | None = Field(None, ge=1, description="min.insync.replicas; default: 2 where there are three copies.")
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the connection arguments every aiokafka client takes.
+
+        Raises NotReady when no cluster is named.
+        """
+        if not self.bootstrap_servers:
+            raise NotReady(
+                "KAFKA_BOOTSTRAP_SERVERS is not set: name your cluster, or start one with `tocsin broker` or `tocsin up`."
+            )
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.security_protocol,
+        }
+        if self.security_protocol.endswith("SSL"):
+            options["ssl_context"] = ssl.create_default_context(cafile=self.ca_file)
+        if self.security_protocol.startswith("SASL"):
+            options["sasl_mechanism"] = self.sasl_mechanism
+            options["sasl_plain_username"] = self.sasl_username
+            options["sasl_plain_password"] = self.sasl_password.get_secret_value()
+        return options
+
+    def group(self, name: str) -> str:
+        """Return the consumer group of a room or target."""
+        return f"{self.topic_prefix}{name}"

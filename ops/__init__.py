@@ -1,0 +1,1 @@
+"""The operator's verbs: the `tocsin` command, topics, and what looks across rooms."""
