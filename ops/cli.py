@@ -1,0 +1,161 @@
+"""The `tocsin` command: it reads settings, sets up the log, and hands over to a room."""
+
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from events.errors import NotReady
+from events.settings import KafkaSettings
+from ops import logs
+
+app = typer.Typer(
+    name="tocsin",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="""Carry Sekoia.io notifications to the people who must see them: nothing lost, nothing doubled, urgent first.
+
+    `tocsin up` runs everything on this machine. The other commands are the rooms, one process each, as a cluster runs
+    them; they take their settings from the environment or a `.env` file.""",
+)
+topics_app = typer.Typer(no_args_is_help=True, help="Create the topics on your cluster, or check them.")
+app.add_typer(topics_app, name="topics")
+
+
+@app.command()
+def up() -> None:
+    """Run the whole pipeline here: Kafka, ingest, stream and sinks, supervised; Ctrl-C stops it.
+
+    Without SEKOIA_API_KEY it runs against a simulated tenant, without KAFKA_BOOTSTRAP_SERVERS on its own Kafka.
+    """
+    from sandbox import up as sandbox_up
+
+    sandbox_up.run()
+
+
+@app.command()
+def selftest(
+    events: Annotated[int, typer.Option(min=1, help="How many distinct events to send.")] = 500,
+    kill: Annotated[str, typer.Option(help="Rooms to kill -9 while events flow: ingest,stream,sink,archive,broker.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Repeat a run; without it one is drawn and printed.")] = None,
+    quirk: Annotated[list[str] | None, typer.Option(help="A quirk of the simulated tenant; see `simulate`.")] = None,
+    sabotage: Annotated[str, typer.Option(help="Spoil the evidence to see the oracle fail: drop|double|invent|reorder.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the last line only, as JSON.")] = False,
+) -> None:
+    """Prove the pipeline on this machine: send events, kill what you name, compare everything with what was sent.
+
+    Starts its own Kafka, tenant and receivers on free ports in a temporary folder. Exits 1 when an event is missing,
+    invented or doubled. The last line is one JSON object.
+    """
+    from sandbox import selftest as sandbox_selftest
+
+    raise typer.Exit(
+        sandbox_selftest.run(events=events, kill=kill, seed=seed, quirks=quirk or [], sabotage=sabotage, as_json=as_json)
+    )
+
+
+@app.command()
+def ingest() -> None:
+    """Accept webhooks on INGEST_HOST:INGEST_PORT and write them to the raw topic."""
+    from ingest import main as ingest_main
+
+    ingest_main.run()
+
+
+@app.command()
+def stream() -> None:
+    """Deduplicate and enrich: read the raw topic, write the enriched topic."""
+    from stream import main as stream_main
+
+    stream_main.run()
+
+
+@app.command()
+def sink(
+    name: Annotated[str, typer.Argument(help="A target of the rules file, `teams`, or `archive`.")] = "",
+    type_: Annotated[str, typer.Option("--type", help="Run all targets of this type instead.")] = "",
+) -> None:
+    """Deliver the enriched topic to one target: `tocsin sink teams`, `tocsin sink archive`."""
+    if name == "archive":
+        from sinks.archive import main as archive_main
+
+        archive_main.run()
+    else:
+        from sinks import main as sinks_main
+
+        sinks_main.run(name=name, type_=type_)
+
+
+@app.command()
+def broker(
+    nodes: Annotated[int, typer.Option(min=1, max=5, help="How many brokers; three replicate.")] = 1,
+    port: Annotated[int, typer.Option(help="Port of the first broker; the others count up.")] = 9092,
+) -> None:
+    """Run the embedded Kafka alone, until Ctrl-C. Data stays in TOCSIN_DATA/kafka."""
+    from sandbox import broker as sandbox_broker
+
+    sandbox_broker.run(nodes=nodes, port=port)
+
+
+@app.command()
+def simulate(
+    port: Annotated[int, typer.Option(help="Port of the Alert API and the receivers' page.")] = 8090,
+    hook_url: Annotated[str, typer.Option(help="Where to post webhooks; none are posted without it.")] = "",
+    rate: Annotated[float, typer.Option(min=0, help="New notifications per second.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Same seed, same alerts.")] = 1,
+    rich_bodies: Annotated[bool, typer.Option("--rich", help="Post the fields the vendor's live stream adds.")] = False,
+    quirk: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Behave as a real tenant may: batch-ignored, batch-400, list-lag=5s, forbidden-community, html-200, "
+            "accept-and-drop. Repeat for several."
+        ),
+    ] = None,
+) -> None:
+    """Run the simulated tenant and the receivers alone: an Alert API with the vendor's firewall, and a Teams endpoint."""
+    from sandbox import simulate as sandbox_simulate
+
+    sandbox_simulate.run(port=port, hook_url=hook_url, rate=rate, seed=seed, rich=rich_bodies, quirks=quirk or [])
+
+
+@topics_app.command("create")
+def topics_create() -> None:
+    """Create the topics that are missing; existing ones are left as they are."""
+    from ops import topics
+
+    topics.create(KafkaSettings())
+
+
+@topics_app.command("check")
+def topics_check() -> None:
+    """Compare the topics on the cluster with the contract; exits 1 when they differ."""
+    from ops import topics
+
+    raise typer.Exit(topics.check(KafkaSettings()))
+
+
+def main() -> None:
+    """Run the command; every mistake a person can make ends in one sentence and exit code 2."""
+    logs.configure()
+    try:
+        app()
+    except NotReady as error:
+        sys.exit(_sentence(str(error)))
+    except ValidationError as error:
+        sys.exit(_sentence(_settings_error(error)))
+    except ModuleNotFoundError as error:
+        sys.exit(_sentence(f"{error.name} is not installed; install the room's extra, for example `pip install 'tocsin[sandbox]'`."))
+
+
+def _sentence(text: str) -> int:
+    print(f"tocsin: {text}", file=sys.stderr)
+    return 2
+
+
+def _settings_error(error: ValidationError) -> str:
+    """Name each wrong setting by its variable; never repeat its value, it may be a secret."""
+    prefix = error.title.removesuffix("Settings").upper()
+    parts = [f"{prefix}_{'_'.join(str(x) for x in e['loc']).upper()}: {e['msg']}" for e in error.errors()]
+    return "; ".join(parts)

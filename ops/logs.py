@@ -1,0 +1,29 @@
+"""How every process logs: JSON lines for machines, colours for a terminal."""
+
+import logging
+import os
+import sys
+
+import structlog
+
+
+def configure() -> None:
+    """Send structlog to standard error; LOG_LEVEL and LOG_FORMAT (`json` or `console`) adjust it."""
+    console = os.environ.get("LOG_FORMAT", "console" if sys.stderr.isatty() else "json") == "console"
+    renderer: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    )
+    level = logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", "INFO").upper(), logging.INFO)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
