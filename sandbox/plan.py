@@ -1,0 +1,173 @@
+"""The plan: which processes make a pipeline on this machine, and which environment each of them gets."""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from sandbox.supervisor import Process
+
+HOST = "127.0.0.1"
+SIMULATED_KEY = "simulated-tenant-key"
+_FAMILIES = ("ARCHIVE_", "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_", "TOCSIN_")
+_FOREIGN = {
+    "ingest": ("ARCHIVE_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
+    "stream": ("ARCHIVE_", "INGEST_", "SINKS_", "TEAMS_"),
+    "sink": ("INGEST_", "SEKOIA_", "STREAM_"),
+    "archive": ("INGEST_", "SEKOIA_", "STREAM_", "TEAMS_"),
+    "simulate": ("ARCHIVE_", "INGEST_", "KAFKA_", "SEKOIA_", "STREAM_", "TEAMS_"),
+}
+"""Settings a process has no business with: ingest is the one that faces the network and holds no key."""
+
+
+def bare_environment() -> dict[str, str]:
+    """Return this process's environment without any setting of tocsin."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(_FAMILIES)}
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on this port of the loopback address."""
+    try:
+        # Reusing the address, as servers do: a port in TIME_WAIT is free.
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where everything listens, on the loopback address."""
+
+    ingest: int = 8080
+    ingest_admin: int = 8081
+    stream_admin: int = 8082
+    sinks_admin: int = 8083
+    archive_admin: int = 8084
+    receivers: int = 8090
+    kafka: int = 9092
+
+    @classmethod
+    def near(cls, wanted: "Ports | None" = None) -> "Ports":
+        """Take the wanted ports where they are free, else the next free ones."""
+        wanted = wanted or cls()
+        taken: dict[str, int] = {}
+        reserved = {getattr(wanted, each.name) for each in fields(cls)}
+        for each in fields(cls):
+            port = getattr(wanted, each.name)
+            while port in taken.values() or not is_free(port):
+                port += 1
+                while port in reserved:
+                    port += 1
+            taken[each.name] = port
+        return cls(**taken)
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Take ports the system says nobody uses."""
+        sockets = [socket.create_server((HOST, 0)) for _ in fields(cls)]
+        ports = [each.getsockname()[1] for each in sockets]
+        for each in sockets:
+            each.close()
+        return cls(*ports)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One pipeline on this machine: where its data is, what it talks to, and the environment its rooms inherit."""
+
+    data: Path
+    bootstrap: str
+    ports: Ports
+    hooks: str = field(repr=False)
+    """INGEST_HOOKS: `name=token[,name=token…]`."""
+    tenant_url: str = ""
+    """The simulated tenant's Alert API; empty: the environment's SEKOIA_* settings hold."""
+    teams_url: str = field(default="", repr=False)
+    """The target `teams`; empty: the environment's TEAMS_WEBHOOK_URL or TOCSIN_RULES holds."""
+    prefix: str = "tocsin."
+    workdir: Path | None = None
+    """Where the rooms run (they read `.env` there); the data folder unless told."""
+    environment: Mapping[str, str] = field(default_factory=bare_environment, repr=False)
+    """What they inherit; with the settings of the person, where there is one."""
+    extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """More settings by process name, the last word."""
+
+    @property
+    def admin(self) -> dict[str, str]:
+        """The private address of each room: `/healthz` and `/metrics`."""
+        ports = self.ports
+        rooms = {
+            "ingest": ports.ingest_admin,
+            "stream": ports.stream_admin,
+            "sink": ports.sinks_admin,
+            "archive": ports.archive_admin,
+        }
+        return {name: f"http://{HOST}:{port}" for name, port in rooms.items()}
+
+    @property
+    def receivers_url(self) -> str:
+        """The simulated tenant and the page of its receivers."""
+        return f"http://{HOST}:{self.ports.receivers}"
+
+    @property
+    def simulated_teams_url(self) -> str:
+        """The simulated Teams endpoint."""
+        return f"{self.receivers_url}/teams/soc?sig=simulated"
+
+    @property
+    def hook_url(self) -> str:
+        """Where to post webhooks: the first hook."""
+        token = self.hooks.split(",", 1)[0].partition("=")[2]
+        return f"http://{HOST}:{self.ports.ingest}/hooks/{token}"
+
+
+def rooms(layout: Layout) -> list[Process]:
+    """Return the rooms in the order they start: `stream`, `sink`, `archive`, then `ingest`."""
+    ports, data = layout.ports, layout.data
+    stream = {"STREAM_ADMIN_PORT": str(ports.stream_admin)}
+    if layout.tenant_url:
+        stream |= {"SEKOIA_API_BASE": layout.tenant_url, "SEKOIA_API_KEY": SIMULATED_KEY}
+    sink = {"SINKS_ADMIN_PORT": str(ports.sinks_admin)}
+    if layout.teams_url:
+        sink |= {"TEAMS_WEBHOOK_URL": layout.teams_url}
+    archive = {"ARCHIVE_ADMIN_PORT": str(ports.archive_admin)}
+    archive |= {
+        name: layout.environment.get(name, default)
+        for name, default in {"ARCHIVE_URL": (data / "archive").as_uri(), "ARCHIVE_FLUSH_EVERY": "2s"}.items()
+    }
+    ingest = {
+        "INGEST_HOST": HOST,
+        "INGEST_PORT": str(ports.ingest),
+        "INGEST_ADMIN_PORT": str(ports.ingest_admin),
+        "INGEST_HOOKS": layout.hooks,
+    }
+    return [
+        _process(layout, "stream", ["stream"], stream),
+        _process(layout, "sink", ["sink", "teams"] if layout.teams_url else ["sink"], sink),
+        _process(layout, "archive", ["sink", "archive"], archive),
+        _process(layout, "ingest", ["ingest"], ingest),
+    ]
+
+
+def simulate(layout: Layout, *options: str) -> Process:
+    """Return the simulated tenant and receivers; without `--hook-url` among the options it posts no webhooks."""
+    return _process(layout, "simulate", ["simulate", "--port", str(layout.ports.receivers), *options], {})
+
+
+def _process(layout: Layout, name: str, command: list[str], settings: Mapping[str, str]) -> Process:
+    inherited = {k: v for k, v in layout.environment.items() if not k.upper().startswith(_FOREIGN[name])}
+    shared = {"TOCSIN_DATA": str(layout.data), "PYTHONUNBUFFERED": "1"}
+    if name != "simulate":
+        shared |= {"KAFKA_BOOTSTRAP_SERVERS": layout.bootstrap, "KAFKA_TOPIC_PREFIX": layout.prefix}
+    return Process(
+        name=name,
+        # -P: a folder named `events` in the working directory must not be taken for ours.
+        argv=(sys.executable, "-P", "-m", "ops", *command),
+        env={**inherited, **shared, **settings, **layout.extra.get(name, {})},
+        cwd=layout.workdir or layout.data,
+        log=layout.data / "logs" / f"{name}.log",
+        admin=layout.admin.get(name, ""),
+    )
