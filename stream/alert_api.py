@@ -1,0 +1,144 @@
+"""The vendor's Alert API, one call at a time; the only file that knows httpx."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Self
+
+import httpx
+import orjson
+
+from events.errors import NotReady
+from stream.settings import SekoiaSettings
+
+MAX_ANSWER = 32 * 1024 * 1024
+"""Bytes read of one answer: a hundred alerts of the largest size seen, and some."""
+TIMEOUT = 10.0
+"""Seconds for a whole answer; the vendor's firewall frowns on slower ones."""
+MAX_RETRY_AFTER = 600.0
+"""Seconds; the vendor's longest block."""
+
+
+class Unavailable(Exception):
+    """The API could not answer now; ask again later."""
+
+    def __init__(self, reason: str, retry_after: float | None = None, *, counts: bool = True) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.counts = counts  # whether the vendor's firewall counts this answer as an error
+
+
+class Refused(Exception):
+    """The key is not accepted or lacks the permission; asking again with it cannot help."""
+
+
+class BatchRefused(Exception):
+    """The list endpoint does not take several ids."""
+
+
+class AlertApi:
+    """Ask for alerts by uuid."""
+
+    def __init__(self, settings: SekoiaSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        key = settings.api_key.get_secret_value()
+        if not key:
+            raise NotReady("SEKOIA_API_KEY is not set: make a key with the permission SIC_READ_ALERTS (View alerts).")
+        self._client = httpx.AsyncClient(
+            base_url=settings.api(),
+            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
+            timeout=TIMEOUT,
+            transport=transport,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._client.aclose()
+
+    async def listed(self, uuids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return those of the alerts that the list endpoint shows, by uuid.
+
+        Raises Unavailable, Refused, BatchRefused.
+        """
+        query = {"match[uuid]": ",".join(uuids), "limit": str(max(len(uuids), 1)), "stix": "false"}
+        body = await self._get("/v1/sic/alerts", query, batch=len(uuids) > 1)
+        items = body.get("items")
+        if not isinstance(items, list):
+            raise Unavailable("the list answer has no items", counts=False)
+        return {item["uuid"]: item for item in items if isinstance(item, dict) and item.get("uuid") in uuids}
+
+    async def single(self, uuid: str) -> dict[str, Any] | None:
+        """Return one alert, or None where the API knows none.
+
+        Raises Unavailable, Refused.
+        """
+        query = dict.fromkeys(("stix", "comments", "history", "countermeasures"), "false")
+        return await self._get(f"/v1/sic/alerts/{uuid}", query, missing=True) or None
+
+    async def some(self, count: int) -> list[str]:
+        """Return the uuids of a few alerts that exist.
+
+        Raises Unavailable, Refused.
+        """
+        body = await self._get("/v1/sic/alerts", {"limit": str(count), "stix": "false"})
+        items = body.get("items")
+        return [item["uuid"] for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+    async def _get(
+        self, path: str, query: dict[str, str], *, batch: bool = False, missing: bool = False
+    ) -> dict[str, Any]:
+        try:
+            async with self._client.stream("GET", path, params=query) as response:
+                content = await _read(response)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"no answer: {type(error).__name__}") from error
+        _check(response, batch=batch, missing=missing)
+        return {} if response.status_code == httpx.codes.NOT_FOUND else _object(content)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > MAX_ANSWER:
+            raise Unavailable(f"an answer of more than {MAX_ANSWER} bytes", counts=False)
+    return bytes(content)
+
+
+def _check(response: httpx.Response, *, batch: bool, missing: bool) -> None:
+    status = response.status_code
+    if status == httpx.codes.OK or (missing and status == httpx.codes.NOT_FOUND):
+        return
+    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        hint = "invalid or expired" if status == httpx.codes.UNAUTHORIZED else "lacks SIC_READ_ALERTS (View alerts)"
+        raise Refused(f"{status}: the API key is refused, it {hint}")
+    if status == httpx.codes.BAD_REQUEST and batch:
+        raise BatchRefused
+    raise Unavailable(f"status {status}", retry_after(response.headers.get("Retry-After")))
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise Unavailable("a 200 whose body is not JSON", counts=False) from error
+    if not isinstance(body, dict):
+        raise Unavailable("a 200 whose body is not an object", counts=False)
+    return body
+
+
+def retry_after(header: str | None, now: datetime | None = None) -> float | None:
+    """Read `Retry-After` in seconds or as a date (RFC 9110 §10.2.3); None when absent or unreadable."""
+    if not header:
+        return None
+    if header.strip().isdigit():
+        return min(float(header), MAX_RETRY_AFTER)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return min(max((until - (now or datetime.now(UTC))).total_seconds(), 0.0), MAX_RETRY_AFTER)

@@ -1,0 +1,67 @@
+"""Start the stream: check what it needs, then let Faust run it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from events.errors import NotReady
+from events.settings import KafkaSettings
+from events.topics import Topics
+from stream import app as faust_app
+from stream import positions, watchdog
+from stream.alert_api import AlertApi
+from stream.breaker import Breaker
+from stream.budget import Budget
+from stream.ending import end_process
+from stream.enrich import Enricher
+from stream.lookups import Lookups
+from stream.settings import SekoiaSettings, StreamSettings
+from stream.worker import Worker
+
+log = structlog.get_logger()
+
+OPERATORS_SHARE = 0.5
+"""Requests a second left to the operator's own commands."""
+
+
+def run() -> None:
+    """Run one worker until SIGTERM.
+
+    Raises NotReady.
+    """
+    kafka, settings, sekoia = KafkaSettings(), StreamSettings(), SekoiaSettings()
+    if settings.dedupe_window <= timedelta(0):
+        raise NotReady("STREAM_DEDUPE_WINDOW must be longer than nothing, for example 24h.")
+    api = AlertApi(sekoia)
+    asyncio.run(positions.prepare(kafka))
+    topics = Topics(kafka.topic_prefix)
+    app = faust_app.build(kafka, settings)
+    budget = Budget(max(sekoia.requests_per_second - OPERATORS_SHARE, OPERATORS_SHARE))
+    lookups = Lookups(api, budget, Breaker(), settings.batch_size, settings.batch_delay.total_seconds())
+    worker = Worker(
+        kafka,
+        settings,
+        lookups,
+        Enricher(lookups, sekoia.app(), settings.enrich_deadline),
+        pause=lambda number, paused: faust_app.pause(app, topics, number, paused),
+        stopping=lambda: app.should_stop,
+    )
+    faust_app.connect(app, topics, worker)
+    faust_app.on_started(app, lambda: _begin(lookups, worker, lambda: app.should_stop))
+    log.info("stream_starting", api=sekoia.api(), group=kafka.group("stream"))
+    faust_app.run(app)
+
+
+def _begin(lookups: Lookups, worker: Worker, stopping: Callable[[], bool]) -> None:
+    """Start what needs the running loop."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(lookups.run(), name="lookups")
+    task.add_done_callback(
+        lambda done: done.cancelled() or stopping() or end_process("lookups failed", done.exception())
+    )
+    watchdog.start(
+        lambda: watchdog.Pulse(worker.owned, worker.waiting, worker.acknowledged, stopping()),
+        loop,
+    )

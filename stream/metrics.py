@@ -1,0 +1,14 @@
+"""Everything the stream counts."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+DEDUPLICATED = Counter("tocsin_stream_deduplicated_total", "Records dropped because their event id was seen.")
+ENRICHED = Counter("tocsin_stream_enriched_total", "Enriched records written.", ["status"])
+DEAD_LETTERS = Counter("tocsin_stream_dead_letters_total", "Records that could not be decoded.")
+PENDING = Gauge("tocsin_stream_pending", "Events written without their alert, to be completed.")
+PARTITIONS = Gauge("tocsin_stream_partitions", "Partitions owned and ready.")
+MARKS = Gauge("tocsin_stream_marks", "Event ids remembered.")
+API_CALLS = Counter("tocsin_stream_api_calls_total", "Calls to the Alert API.", ["outcome"])
+API_BATCH = Histogram(
+    "tocsin_stream_api_batch_size", "Alerts asked for in one call.", buckets=(1, 2, 5, 10, 20, 50, 100)
+)

@@ -1,0 +1,108 @@
+"""One stream worker: the partitions it owns, and what they share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+
+from events.settings import KafkaSettings
+from events.topics import Topics
+from stream import metrics
+from stream.ending import end_process
+from stream.enrich import Enricher
+from stream.lookups import Lookups
+from stream.outbox import Outbox
+from stream.partition import Partition, RawRecord
+from stream.restore import Restored, restore
+from stream.settings import StreamSettings
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Own partitions as the consumer group assigns them."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: StreamSettings,
+        lookups: Lookups,
+        enricher: Enricher,
+        pause: Callable[[int, bool], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._topics = Topics(kafka.topic_prefix)
+        self._lookups = lookups
+        self._enricher = enricher
+        self._pause = pause
+        self._stopping = stopping
+        self._partitions: dict[int, Partition] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def assigned(self, numbers: set[int]) -> None:
+        """Give up what is not ours any more, take what is new; a partition that stays keeps its marks."""
+        for number in self._partitions.keys() - numbers:
+            self._running.pop(number).cancel()
+            closing = asyncio.create_task(self._partitions.pop(number).close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._ended)
+        for number in numbers - self._partitions.keys():
+            partition = self._partitions[number] = self._partition(number)
+            self._running[number] = asyncio.create_task(partition.run(), name=f"partition {number}")
+            self._running[number].add_done_callback(self._ended)
+        self._lookups.budget.share(len(numbers), self._kafka.partitions)
+        metrics.PARTITIONS.set(len(numbers))
+        log.info("assigned", partitions=sorted(numbers))
+
+    def put(self, record: RawRecord) -> None:
+        """Hand a record to its partition."""
+        partition = self._partitions.get(record.partition)
+        if partition is None:
+            end_process(f"a record of partition {record.partition} came before its assignment")
+        partition.put(record)
+
+    def health(self) -> tuple[bool, Mapping[str, Any]]:
+        """Return whether there are partitions and all of them are ready, and the details."""
+        details = {
+            "partitions": sorted(self._partitions),
+            "restoring": sorted(p.number for p in self._partitions.values() if not p.ready),
+            "waiting": self.waiting,
+            "list_batches": self._lookups.batches,
+            "alert_api": self._lookups.breaker.reason or "ok",
+        }
+        return bool(self._partitions) and not details["restoring"], details
+
+    @property
+    def owned(self) -> int:
+        """How many partitions are ours."""
+        return len(self._partitions)
+
+    @property
+    def waiting(self) -> int:
+        """Records taken and not yet acknowledged."""
+        return sum(partition.waiting for partition in self._partitions.values())
+
+    @property
+    def acknowledged(self) -> int:
+        """Records acknowledged by the partitions owned now; it changes whenever there is progress."""
+        return sum(partition.acknowledged for partition in self._partitions.values())
+
+    def _partition(self, number: int) -> Partition:
+        group, client = self._kafka.group("stream"), self._kafka.client_options()
+
+        def restored() -> Awaitable[Restored]:
+            return restore(number, group, self._topics, client, self._settings.dedupe_window)
+
+        outbox = Outbox(number, f"{group}-{number}", client)
+        return Partition(
+            number, self._topics, outbox, self._enricher, restored, lambda paused: self._pause(number, paused)
+        )
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and task.exception() is not None and not self._stopping():
+            end_process(f"{task.get_name()} failed", task.exception())
