@@ -1,0 +1,59 @@
+"""What ingest answers: one plain line, always."""
+
+from dataclasses import dataclass, field
+
+from events.topics import MAX_BODY
+from ingest.metrics import Reason
+
+RETRY_AFTER = 5
+"""Seconds a sender is asked to wait when Kafka did not acknowledge."""
+
+Header = tuple[bytes, bytes]
+CLOSE: Header = (b"connection", b"close")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, as the two messages ASGI takes."""
+
+    status: int
+    text: str
+    headers: tuple[Header, ...] = ()
+    start: dict[str, object] = field(init=False, repr=False)
+    line: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        line = f"{self.text}\n".encode()
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(line)).encode())]
+        start = {"type": "http.response.start", "status": self.status, "headers": [*headers, *self.headers]}
+        object.__setattr__(self, "line", line)
+        object.__setattr__(self, "start", start)
+
+
+class Refused(Exception):  # noqa: N818 - a state of the world, as all our exceptions
+    """The request is answered with something other than 200."""
+
+    def __init__(self, reason: Reason, answer: Answer, *, unread: bool = False) -> None:
+        """Take the answer, and whether the sender is still sending."""
+        super().__init__(answer.text)
+        self.reason: Reason = reason
+        self.answer = answer
+        self.unread = unread
+
+
+ACCEPTED = Answer(200, "accepted")
+NOT_FOUND = Answer(404, "not found")
+METHOD = Answer(405, "only POST is allowed here", ((b"allow", b"POST"),))
+TOO_LARGE = Answer(413, f"larger than {MAX_BODY} bytes", (CLOSE,))
+SLOW = Answer(408, "the body did not arrive in time", (CLOSE,))
+GONE = Answer(400, "the body is incomplete", (CLOSE,))
+
+
+def malformed(reason: str) -> Answer:
+    """Return the answer to a body that is not a JSON object."""
+    return Answer(400, reason)
+
+
+def not_published(reason: str) -> Answer:
+    """Return the answer to an event Kafka did not acknowledge: please send it again."""
+    return Answer(503, reason, ((b"retry-after", str(RETRY_AFTER).encode()),))

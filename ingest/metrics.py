@@ -1,0 +1,39 @@
+"""Every metric ingest exports; hook names and reasons are the only labels."""
+
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+Reason = Literal["unknown", "method", "too_large", "slow", "disconnected", "malformed", "not_published"]
+"""Why a request was not accepted: no such hook or path, wrong method, body over the cap, body not in within its time,
+sender gone, not a JSON object, not acknowledged by Kafka."""
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 1.5, 2)
+
+
+class IngestMetrics:
+    """The metrics of one ingest process, on the registry it is given."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._accepted = Counter(
+            "tocsin_ingest_accepted", "Webhooks answered 200: Kafka has them.", ["hook"], registry=registry
+        )
+        self._rejected = Counter(
+            "tocsin_ingest_rejected", "Requests not accepted, by reason.", ["reason"], registry=registry
+        )
+        self._publish_seconds = Histogram(
+            "tocsin_ingest_publish_seconds",
+            "Time from a complete body to Kafka's acknowledgement.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def accepted(self, hook: str, seconds: float) -> None:
+        """Count a webhook Kafka acknowledged after so many seconds."""
+        self._accepted.labels(hook).inc()
+        self._publish_seconds.observe(seconds)
+
+    def rejected(self, reason: Reason) -> None:
+        """Count a request that was not accepted."""
+        self._rejected.labels(reason).inc()
