@@ -166,7 +166,7 @@ class _Child:
         rotate(process.log)
         with process.log.open("ab") as output:
             self._running = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "sandbox.leash", "--", *process.argv),
+                *(sys.executable, "-P", "-m", "sandbox.leash", "--parent", str(os.getpid()), "--", *process.argv),
                 env=dict(process.env),
                 cwd=process.cwd,
                 stdin=subprocess.DEVNULL,
@@ -174,7 +174,6 @@ class _Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
             )
-        log.debug("process started", process=process.name, pid=self._running.pid)
         return self._running
 
     async def keep(self, running: asyncio.subprocess.Process | None) -> None:
@@ -185,7 +184,6 @@ class _Child:
             if self.stopping.is_set():
                 return
             restart = Restart(self.process.name, self.last_code, self._backoff.after(time.monotonic() - began))
-            log.debug("process ended", process=restart.name, code=restart.code, pause=restart.pause)
             self._announce(restart)
             if await self._told_to_stop(restart.pause):
                 return
@@ -193,7 +191,7 @@ class _Child:
                 running = await self.spawn()
             except OSError as error:  # no memory, no process left: the next try may find some
                 running = None
-                log.error("process cannot be started", process=restart.name, error=str(error))  # noqa: TRY400
+                log.error("process cannot be started", process=restart.name, error=str(error))
             self.restarts += 1
             if self.stopping.is_set():  # told while it was being started
                 self.signal(signal.SIGTERM)
@@ -231,7 +229,7 @@ async def _end(children: list[_Child], within: float) -> None:
         if child.pid is not None:
             log.warning("process did not stop, killing it", process=child.process.name)
             child.signal(signal.SIGKILL)
-    await asyncio.gather(*keepers)
+    await asyncio.wait(keepers, timeout=2)
 
 
 def rotate(path: Path) -> None:
