@@ -30,7 +30,7 @@ class Answer:
         object.__setattr__(self, "start", start)
 
 
-class Refused(Exception):  # noqa: N818 - a state of the world, as all our exceptions
+class Refused(Exception):
     """The request is answered with something other than 200."""
 
     def __init__(self, reason: Reason, answer: Answer, *, unread: bool = False) -> None:

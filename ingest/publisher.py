@@ -5,7 +5,7 @@ from typing import Protocol
 from ingest.accept import RawRecord
 
 
-class NotPublished(Exception):  # noqa: N818 - a state of the world, as all our exceptions
+class NotPublished(Exception):
     """The event may not be in the topic; the message is one line for the sender."""
 
 
