@@ -121,7 +121,8 @@ class Tenant:
         alert = self.alerts[uuid]
         text = sample_alerts.draw_comment(self._rng) if text is None else text
         comment = {"uuid": self._uuid(), "content": text, "author": author or f"user:{_ANALYST}",
-                   "date": int(self.now()), "created_by": _ANALYST, "created_by_type": "user", "unseen": True}  # fmt: skip
+                   "date": int(self.now()), "created_by": _ANALYST, "created_by_type": "user",
+                   "unseen": True}  # fmt: skip
         alert["comments"] = [comment, *alert["comments"][: _LIMIT - 1]]
         self._touch(alert, "comment", {"uuid": comment["uuid"], "status": "created", "content": text})
         return self._event("alert-comment", "created", bodies.comment_attributes(alert, comment, rich=self.rich))
