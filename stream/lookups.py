@@ -123,6 +123,10 @@ class Lookups:
             self._failed(error)
             self._fail(batch, error)
             return
+        except NotFound as error:
+            self._failed(Unavailable("status 404"))  # the vendor's firewall counts it as an error
+            self._fail(batch, error)
+            return
         except Refused as error:
             self.breaker.refuse(_now(), str(error))
             log.error("api_key_refused", reason=str(error))
@@ -142,35 +146,35 @@ class Lookups:
     async def _fetch(self, uuids: list[str]) -> dict[str, dict[str, Any]]:
         metrics.API_BATCH.observe(len(uuids))
         if self._batches is False:
-            alert = await self._api.single(uuids[0])
-            return {uuids[0]: alert} if alert else {}
+            if alert := await self._api.single(uuids[0]):
+                return {uuids[0]: alert}
+            raise NotFound(uuids[0])
         found = await self._api.listed(uuids)
+        if found.keys() - set(uuids):
+            raise BatchRefused  # it lists what nobody asked for: the ids were ignored
         if self._batches is None and len(uuids) > 1:
-            if len(found) > 1:
-                self._settle(batches=True)
-            else:
-                await self._probe_batching()
-                found = found if self._batches is not False else await self._fetch_rest(uuids[0], found)
+            await self._learn(found)
         return found
 
-    async def _fetch_rest(self, uuid: str, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Answer the first of a batch that the list could not take; the others are asked again by who wants them."""
-        await self.budget.take()
-        alert = await self._api.single(uuid)
-        return found | ({uuid: alert} if alert else {})
+    async def _learn(self, found: dict[str, dict[str, Any]]) -> None:
+        """Settle whether a list of several ids is answered in full, so that a miss means something.
 
-    async def _probe_batching(self) -> None:
-        """Ask the list for two alerts that exist, to learn whether a miss means anything."""
-        await self.budget.take()
-        known = (await self._api.some(2))[:2]
-        if len(known) == 2:  # noqa: PLR2004
+        Asks for two alerts that exist where the answer itself does not tell. Raises BatchRefused when it is not.
+        """
+        known = list(found)
+        if len(known) <= 1:
             await self.budget.take()
-            try:
-                self._settle(batches=len(await self._api.listed(known)) == len(known))
-            except BatchRefused:
-                self._settle(batches=False)
+            known = (await self._api.some(2))[:2]
+            if len(known) <= 1:
+                return
+            await self.budget.take()
+            if (await self._api.listed(known)).keys() != set(known):
+                raise BatchRefused
+        self._settle(batches=True)
 
     def _settle(self, *, batches: bool) -> None:
+        if self._batches is batches:
+            return
         self._batches = batches
         if not batches:
             log.warning("list_cannot_batch", alerts_per_second=round(self.budget.rate, 2))

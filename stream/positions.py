@@ -2,6 +2,7 @@
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalGenerationError, KafkaConnectionError, RebalanceInProgressError, UnknownMemberIdError
 
 from events.errors import NotReady
@@ -17,32 +18,34 @@ async def prepare(kafka: KafkaSettings) -> None:
     Starting at the first offset doubles nothing: marks are restored from the time of the record read first. Offsets
     that retention has passed are said loudly, for those records are lost. Raises NotReady.
     """
-    topics = Topics(kafka.topic_prefix)
+    partitions = await _partitions(kafka, Topics(kafka.topic_prefix))
     consumer = AIOKafkaConsumer(
         **kafka.client_options(), group_id=kafka.group("stream"), enable_auto_commit=False, auto_offset_reset="none"
     )
+    await consumer.start()
     try:
-        await consumer.start()
-    except KafkaConnectionError as error:
-        await consumer.stop()
-        raise NotReady(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error
-    try:
-        await _commit_missing(consumer, await _partitions(consumer, topics, kafka.partitions))
+        await _commit_missing(consumer, partitions)
     finally:
         await consumer.stop()
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topics: Topics, expected: int) -> list[TopicPartition]:
-    known = await consumer.topics()
-    for topic in (topics.raw, topics.enriched, topics.dead_letters):
-        if topic not in known:
+async def _partitions(kafka: KafkaSettings, topics: Topics) -> list[TopicPartition]:
+    wanted = [topics.raw, topics.enriched, topics.dead_letters]
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    try:
+        await admin.start()
+        described = await admin.describe_topics(wanted)
+    except KafkaConnectionError as error:
+        raise NotReady(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error
+    finally:
+        await admin.close()
+    counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
+    for topic in wanted:
+        if not counts.get(topic):
             raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
-    counts = {topic: len(consumer.partitions_for_topic(topic)) for topic in (topics.raw, topics.enriched)}
-    if len(set(counts.values())) > 1:
-        raise NotReady(f"Raw and enriched must have the same number of partitions, but have {counts}.")
-    if counts[topics.raw] != expected:
-        raise NotReady(f"{topics.raw} has {counts[topics.raw]} partitions, KAFKA_PARTITIONS says {expected}.")
-    return [TopicPartition(topics.raw, number) for number in range(expected)]
+        if counts[topic] != kafka.partitions:
+            raise NotReady(f"{topic} has {counts[topic]} partitions, but KAFKA_PARTITIONS is {kafka.partitions}.")
+    return [TopicPartition(topics.raw, number) for number in range(kafka.partitions)]
 
 
 async def _commit_missing(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
