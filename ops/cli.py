@@ -104,7 +104,7 @@ def simulate(
     port: Annotated[int, typer.Option(help="Port of the Alert API and the receivers' page.")] = 8090,
     hook_url: Annotated[str, typer.Option(help="Where to post webhooks; none are posted without it.")] = "",
     rate: Annotated[float, typer.Option(min=0, help="New notifications per second.")] = 0.5,
-    seed: Annotated[int, typer.Option(help="Same seed, same alerts.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same alerts; without it every start has new ones.")] = None,
     rich_bodies: Annotated[bool, typer.Option("--rich", help="Post the fields the vendor's live stream adds.")] = False,
     quirk: Annotated[
         list[str] | None,

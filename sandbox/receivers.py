@@ -85,6 +85,7 @@ class TeamsReceiver:
         self._keep_cards = keep_cards
         self._clock = clock
         self._seq = 0
+        self._shown = 0
 
     def url(self, base: str, workflow: str = "soc") -> str:
         """Return the address to put into TEAMS_WEBHOOK_URL; `base` is where this is served."""
@@ -104,8 +105,14 @@ class TeamsReceiver:
         """Return how many times each event id was accepted: answered 202, or taken with another answer."""
         return Counter(post.event_id for post in self.posts if post.event_id and (post.status == 202 or post.shown))  # noqa: PLR2004
 
+    def figures(self) -> dict[str, int]:
+        """Return the number of the last post, and how many of all were shown and not."""
+        return {"last": self._seq, "shown": self._shown, "not_shown": self._seq - self._shown}
+
     def since(self, seq: int, limit: int = _PAGE_SIZE) -> list[Post]:
-        """Return what came in after the given number, at most `limit`."""
+        """Return what came in after the given number, at most `limit`; -100 asks for the newest hundred."""
+        if seq < 0:
+            return self.posts[seq:][-limit:]
         first = self.posts[0].seq if self.posts else 0
         start = max(0, seq + 1 - first)
         return self.posts[start : start + limit]
@@ -140,6 +147,7 @@ class TeamsReceiver:
     ) -> None:
         for card in cards:
             self._seq += 1
+            self._shown += shown
             post = Post(self._seq, self._clock(), workflow, _event_id(card), card, answer.status, shown, answer.reason,
                         answer.run_id, len(raw))  # fmt: skip
             self.posts.append(post)
@@ -169,9 +177,7 @@ def routes(teams: TeamsReceiver) -> APIRouter:
     @router.get("/_sandbox/teams")
     async def posts(since: int = 0, limit: int = _PAGE_SIZE) -> Response:
         found = [asdict(post) for post in teams.since(since, min(limit, _PAGE_SIZE))]
-        # The page starts over when the numbers do, after a restart.
-        last = teams.posts[-1].seq if teams.posts else 0
-        return Response(orjson.dumps({"posts": found, "last": last}), media_type="application/json")
+        return Response(orjson.dumps({"posts": found, **teams.figures()}), media_type="application/json")
 
     @router.get("/")
     async def channel() -> Response:
