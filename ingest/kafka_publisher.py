@@ -17,6 +17,7 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from ingest.accept import RawRecord
 from ingest.publisher import NotPublished
+from ingest.readiness import Readiness
 
 ACK_WITHIN = 1.5
 """Seconds an event may wait for the acknowledgement: the sender is answered within two, whatever Kafka does."""
@@ -29,6 +30,9 @@ STOP_WITHIN = 1.5
 
 PROBE_EVERY = 2.0
 """Seconds between looks at the cluster, so that readiness tells the truth when nobody posts."""
+
+RECONNECT_EVERY = 1.0
+"""Seconds between attempts to start a new producer."""
 
 MAX_HELD = 32 * 1024 * 1024
 """Bytes of events waiting for acknowledgement; beyond it an event is refused at once."""
@@ -66,11 +70,9 @@ class KafkaPublisher:
         self._ack_within = ack_within
         self._producer: Any = None
         self._connected = asyncio.Event()
+        self._readiness = Readiness()
         self._tasks: set[asyncio.Task[None]] = set()
         self._held = 0
-        self._refused = 0
-        self._unacked = False
-        self._unreachable = False
 
     async def __aenter__(self) -> Self:
         """Connect and check the topic.
@@ -95,11 +97,7 @@ class KafkaPublisher:
     @property
     def trouble(self) -> str | None:
         """Why events are not being acknowledged just now, in one line; None when all is well."""
-        if self._unreachable:
-            return f"no Kafka broker answers at {self._kafka.bootstrap_servers}"
-        if self._unacked or not self._connected.is_set():
-            return "Kafka does not acknowledge"
-        return None
+        return self._readiness.trouble
 
     async def publish(self, record: RawRecord) -> None:
         """Return once all in-sync replicas have the record.
@@ -108,20 +106,19 @@ class KafkaPublisher:
         """
         size = len(record.value) + _PER_RECORD
         if self._held + size > MAX_HELD:
-            self._refused += 1
+            self._readiness.refused()
             raise NotPublished("too many events are waiting for Kafka")
         self._held += size
         try:
             async with asyncio.timeout(self._ack_within):
-                await self._deliver(record)
+                await self._deliver(record, partition_of(record.key, self._kafka.partitions))
         except TimeoutError:
-            self._refused += 1
+            self._readiness.refused()
             raise NotPublished("Kafka did not acknowledge in time") from None
         finally:
             self._held -= size
 
-    async def _deliver(self, record: RawRecord) -> None:
-        partition = partition_of(record.key, self._kafka.partitions)
+    async def _deliver(self, record: RawRecord, partition: int) -> None:
         for _ in range(2):
             if not self._connected.is_set():
                 await self._connected.wait()
@@ -130,44 +127,29 @@ class KafkaPublisher:
                 ack = await producer.send(
                     self._topic, record.value, record.key, partition=partition, headers=record.headers
                 )
-                await self._acknowledged(ack, producer)
+                await self._acknowledged(ack, partition, producer)
             # aiokafka asserts that the partition exists, and it does not when the topic was made anew, smaller.
             except (KafkaError, AssertionError) as error:
                 self._replace(producer, error)
             else:
                 return
-        self._refused += 1
+        self._readiness.refused()
         raise NotPublished("Kafka refused the event")
 
-    async def _acknowledged(self, ack: asyncio.Future[Any], producer: Any) -> None:
+    async def _acknowledged(self, ack: asyncio.Future[Any], partition: int, producer: Any) -> None:
         try:
             await asyncio.shield(ack)
         except asyncio.CancelledError:
-            self._away("no acknowledgement in time")
-            ack.add_done_callback(functools.partial(self._late, producer=producer))
+            self._readiness.unacked(partition)
+            ack.add_done_callback(functools.partial(self._late, partition=partition, producer=producer))
             raise
-        if self._unacked:
-            self._back()
+        self._readiness.settled(partition)
 
-    def _late(self, ack: asyncio.Future[Any], *, producer: Any) -> None:
+    def _late(self, ack: asyncio.Future[Any], *, partition: int, producer: Any) -> None:
         """Take note of an acknowledgement nobody waits for any more."""
-        if ack.cancelled():
-            return
-        if error := ack.exception():
+        self._readiness.settled(partition)
+        if not ack.cancelled() and (error := ack.exception()):
             self._replace(producer, error)
-        else:
-            self._back()
-
-    def _away(self, reason: str) -> None:
-        if not self._unacked:
-            log.error("kafka_away", reason=reason, servers=self._kafka.bootstrap_servers)
-        self._unacked = True
-
-    def _back(self) -> None:
-        if self._unacked:
-            log.info("kafka_back", refused=self._refused)
-        self._unacked = False
-        self._refused = 0
 
     def _replace(self, producer: Any, error: BaseException) -> None:
         """Let a new producer take over from one that gave up a batch."""
@@ -183,12 +165,31 @@ class KafkaPublisher:
             try:
                 self._producer = await self._connect()
             except NotReady as error:
-                self._away(str(error))
-                await asyncio.sleep(1)
+                self._readiness.cluster(str(error))
+                await asyncio.sleep(RECONNECT_EVERY)
             else:
                 self._connected.set()
-                self._back()
                 return
+
+    async def _probe(self) -> None:
+        while True:
+            await asyncio.sleep(PROBE_EVERY)
+            if self._connected.is_set():
+                self._readiness.cluster(await self._look(self._producer.client))
+
+    async def _look(self, client: Any) -> str | None:
+        """Say what is wrong with the cluster, in one line, or None."""
+        try:
+            async with asyncio.timeout(PROBE_EVERY):
+                answered = await client.force_metadata_update()
+        except TimeoutError:
+            answered = False
+        if not answered:
+            return f"no Kafka broker answers at {self._kafka.bootstrap_servers}"
+        leaderless = self._kafka.partitions - len(client.cluster.available_partitions_for_topic(self._topic) or ())
+        if leaderless > 0:
+            return f"{leaderless} of {self._kafka.partitions} partitions of {self._topic} have no leader"
+        return None
 
     async def _connect(self) -> Any:
         producer = AIOKafkaProducer(**self._kafka.client_options(), **_TUNING)
@@ -196,6 +197,7 @@ class KafkaPublisher:
             async with asyncio.timeout(START_WITHIN):
                 await producer.start()
                 await self._verify(producer)
+                await producer.partitions_for(self._topic)  # from here on it asks for this topic only
         except (KafkaError, OSError) as error:  # a time-out is an OSError
             raise NotReady(
                 f"Kafka cannot be reached at {self._kafka.bootstrap_servers}: check KAFKA_BOOTSTRAP_SERVERS "
@@ -219,12 +221,6 @@ class KafkaPublisher:
                 f"The topic {self._topic} has {found} partitions and KAFKA_PARTITIONS is {self._kafka.partitions}: "
                 f"set KAFKA_PARTITIONS={found}, or use another KAFKA_TOPIC_PREFIX and run `tocsin topics create`."
             )
-
-    async def _probe(self) -> None:
-        while True:
-            await asyncio.sleep(PROBE_EVERY)
-            if self._connected.is_set():
-                self._unreachable = not await self._producer.client.force_metadata_update()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
