@@ -110,9 +110,9 @@ def isoformat(time: datetime) -> str:
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """Read an ISO 8601 time with a zone, else None."""
+    """Read an ISO 8601 time with a zone, as UTC; else None."""
     try:
         time = datetime.fromisoformat(text or "")
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else None
+    except (ValueError, OverflowError):  # overflow: before the year 1 or after 9999 once in UTC
         return None
-    return time if time.tzinfo else None

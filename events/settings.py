@@ -15,9 +15,17 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(text: object) -> object:
-    """Read `90s`, `15m`, `24h`, `14d` or `250ms`; anything else is left to pydantic (seconds, ISO 8601)."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|[smhd])\s*", text) if isinstance(text, str) else None
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]]) if match else text
+    """Read `90s`, `15m`, `24h`, `14d`, `250ms` or plain seconds; anything else is left to pydantic (ISO 8601).
+
+    Raises ValueError for more days than a timedelta holds.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|[smhd]|)\s*", text) if isinstance(text, str) else None
+    if not match:
+        return text
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])
+    except OverflowError:
+        raise ValueError("longer than a million years") from None
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
@@ -28,7 +36,9 @@ class KafkaSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_", env_file=".env", extra="ignore", frozen=True)
 
-    bootstrap_servers: str = Field("", description="host:port[,host:port…]; `tocsin up` starts its own Kafka when unset.")
+    bootstrap_servers: str = Field(
+        "", description="host:port[,host:port…]; `tocsin up` starts its own Kafka when unset."
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     sasl_username: str = ""
@@ -42,7 +52,7 @@ class KafkaSettings(BaseSettings):
     def client_options(self) -> dict[str, Any]:
         """Return the connection arguments every aiokafka client takes.
 
-        Raises NotReady when no cluster is named.
+        Raises NotReady when no cluster is named, or the authority's file cannot be read.
         """
         if not self.bootstrap_servers:
             raise NotReady(
@@ -53,12 +63,18 @@ class KafkaSettings(BaseSettings):
             "security_protocol": self.security_protocol,
         }
         if self.security_protocol.endswith("SSL"):
-            options["ssl_context"] = ssl.create_default_context(cafile=self.ca_file)
+            options["ssl_context"] = self._ssl_context()
         if self.security_protocol.startswith("SASL"):
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = self.sasl_password.get_secret_value()
         return options
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:  # ssl.SSLError is one
+            raise NotReady(f"KAFKA_CA_FILE cannot be read as PEM certificates: {self.ca_file} ({error}).") from error
 
     def group(self, name: str) -> str:
         """Return the consumer group of a room or target."""

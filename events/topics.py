@@ -64,7 +64,9 @@ def contract(kafka: KafkaSettings) -> list[Topic]:
 
     def topic(name: str, *, days: int, max_bytes: int, **config: str) -> Topic:
         retention = {"cleanup.policy": "delete", "retention.ms": _milliseconds(timedelta(days=days))}
-        settings = retention | {"max.message.bytes": str(max_bytes)} | {k.replace("_", "."): v for k, v in config.items()}
+        settings = (
+            retention | {"max.message.bytes": str(max_bytes)} | {k.replace("_", "."): v for k, v in config.items()}
+        )
         return Topic(name, kafka.partitions, settings)
 
     return [

@@ -38,10 +38,12 @@ class Completions:
         self._enricher = enricher
         self._write = write
         self._now = now
+        self.open = 0
         self._new: asyncio.Queue[Pending] = asyncio.Queue()
 
     def add(self, pending: Pending) -> None:
         """Complete this event when the API can."""
+        self.open += 1
         self._new.put_nowait(pending)
 
     async def run(self) -> None:
@@ -53,6 +55,7 @@ class Completions:
     async def _complete(self, pending: Pending) -> None:
         with metrics.PENDING.track_inprogress():
             await self._write(Pending(pending.key, await self._revision(pending.event)))
+        self.open -= 1
         metrics.ENRICHED.labels(status="completed").inc()
 
     async def _revision(self, pending: EnrichedEvent) -> EnrichedEvent:

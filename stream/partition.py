@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -74,12 +74,18 @@ class Partition:
         self._arrived = asyncio.Event()
         self._room = asyncio.Semaphore(AHEAD)
         self._paused = False
-        self._marks: Marks
+        self._marks = Marks(timedelta(0))
+        self._completions: Completions | None = None
 
     @property
     def waiting(self) -> int:
         """Records taken and not yet acknowledged."""
         return self._records.qsize() + len(self._work)
+
+    @property
+    def pending(self) -> int:
+        """Events written without their alert, to be completed."""
+        return self._completions.open if self._completions else 0
 
     def put(self, record: RawRecord) -> None:
         """Take a record; it waits here until the marks are in."""
@@ -95,7 +101,7 @@ class Partition:
         await self._outbox.fence()
         restored = await self._restore()
         self._marks = restored.marks
-        completions = Completions(self._enricher, self._write_completed)
+        completions = self._completions = Completions(self._enricher, self._write_completed)
         for pending in restored.pending.values():
             completions.add(pending)
         self.ready = True

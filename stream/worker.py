@@ -71,6 +71,7 @@ class Worker:
             "partitions": sorted(self._partitions),
             "restoring": sorted(p.number for p in self._partitions.values() if not p.ready),
             "waiting": self.waiting,
+            "pending": sum(partition.pending for partition in self._partitions.values()),
             "list_batches": self._lookups.batches,
             "alert_api": self._lookups.breaker.reason or "ok",
         }

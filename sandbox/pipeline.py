@@ -1,0 +1,144 @@
+"""A whole pipeline in one folder on free ports, to be broken: Kafka, tenant, receiver and all rooms, supervised."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from events.settings import KafkaSettings
+from events.topics import Topics
+from ops import topics
+from sandbox import alert_api, plan
+from sandbox.evidence import Kill
+from sandbox.firewall import Firewall
+from sandbox.kafka import EmbeddedKafka
+from sandbox.lag import Lag
+from sandbox.quirks import Quirks
+from sandbox.receivers import TeamsReceiver
+from sandbox.supervisor import Process, Ready, Restart, Supervisor
+from sandbox.tenant import Tenant
+
+PARTITIONS = 4
+BACK_WITHIN = 90.0
+"""Seconds in which a room that was killed must be ready again."""
+SETTINGS = {
+    "stream": {"STREAM_ENRICH_DEADLINE": "3s"},
+    "sink": {"SINKS_START": "earliest"},
+    "archive": {"ARCHIVE_FLUSH_EVERY": "1s"},
+}
+
+
+@dataclass
+class Pipeline:
+    """A running pipeline, its tenant and its receiver."""
+
+    kafka: KafkaSettings
+    layout: plan.Layout
+    tenant: Tenant
+    firewall: Firewall
+    teams: TeamsReceiver
+    supervisor: Supervisor
+    _ready: dict[str, Ready]
+    kills: list[Kill] = field(default_factory=list)
+
+    async def kill(self, room: str) -> None:
+        """Kill -9 a room, or the broker, and wait until its successor is ready."""
+        at, before = time.time(), self.supervisor.restarts(room)
+        self.supervisor.kill(room)
+        async with asyncio.timeout(BACK_WITHIN):
+            while self.supervisor.restarts(room) == before or not await self._ready[room]():
+                await asyncio.sleep(0.1)
+        self.kills.append(Kill(room, at, time.time()))
+
+    async def lag(self, lag: Lag) -> dict[str, int]:
+        """Return how many records each consumer group has still to handle; -1 while nobody knows."""
+        names = Topics(self.kafka.topic_prefix)
+        sources = {"stream": names.raw, "teams": names.enriched, "archive": names.enriched}
+        found = {group: await lag.of(self.kafka.group(group), topic) for group, topic in sources.items()}
+        return {group: -1 if count is None else count for group, count in found.items()}
+
+    async def pending(self) -> int:
+        """Return how many events still wait for their alert."""
+        async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+            response = await client.get(f"{self.layout.admin['stream']}/healthz")
+        return int(response.json().get("pending", 0))
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, *, seed: int, quirks: Sequence[str], announce: Callable[[Restart], None], say: Callable[[str], None]
+) -> AsyncIterator[Pipeline]:
+    """Start everything in `folder`, and leave nothing running."""
+    broker = EmbeddedKafka(folder / "kafka")
+    await asyncio.to_thread(broker.prepare)
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=PARTITIONS, _env_file=None)
+    tenant, firewall = Tenant(seed), Firewall()
+    parsed = Quirks.parse(quirks)
+    teams = TeamsReceiver(quirks=parsed)
+    ports = plan.Ports.free()
+    layout = _layout(folder, broker.bootstrap, ports, teams)
+    supervisor = Supervisor(announce)
+    try:
+        async with _served(alert_api.create_app(tenant, firewall, parsed, teams), ports.receivers):
+            ready: dict[str, Ready] = {"broker": broker.answers}
+            say(f"Kafka {await supervisor.start(_broker(broker, folder), broker.answers):.1f} s")
+            await topics.ensure(kafka)
+            for room in plan.rooms(layout):
+                ready[room.name] = _healthy(room)
+                say(f"{room.name} {await supervisor.start(room, ready[room.name]):.1f} s")
+            yield Pipeline(kafka, layout, tenant, firewall, teams, supervisor, ready)
+            await supervisor.stop()
+    finally:
+        await supervisor.stop()
+        broker.release()
+
+
+def _layout(folder: Path, bootstrap: str, ports: plan.Ports, teams: TeamsReceiver) -> plan.Layout:
+    base = f"http://{plan.HOST}:{ports.receivers}"
+    return plan.Layout(
+        data=folder,
+        bootstrap=bootstrap,
+        ports=ports,
+        hooks=f"selftest={secrets.token_urlsafe(24)}",
+        tenant_url=base,
+        teams_url=teams.url(base),
+        extra={name: {"KAFKA_PARTITIONS": str(PARTITIONS)} | SETTINGS.get(name, {}) for name in _ROOMS},
+    )
+
+
+_ROOMS = ("ingest", "stream", "sink", "archive")
+
+
+def _broker(broker: EmbeddedKafka, folder: Path) -> Process:
+    argv, env = broker.command()
+    return Process("broker", tuple(argv), env, folder, folder / "logs" / "broker.log", stops_last=True)
+
+
+def _healthy(room: Process) -> Callable[[], Awaitable[bool]]:
+    async def ready() -> bool:
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
+                return (await client.get(f"{room.admin}/healthz")).is_success
+        except httpx.TransportError:
+            return False
+
+    return ready
+
+
+@asynccontextmanager
+async def _served(app: object, port: int) -> AsyncIterator[None]:
+    config = uvicorn.Config(app, host=plan.HOST, port=port, log_level="warning", access_log=False, lifespan="off")  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    task = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take over the signals
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task

@@ -1,0 +1,52 @@
+"""Names of the archive's files: what goes where below its root, and how to read a name back."""
+
+import hashlib
+import re
+from datetime import date
+from urllib.parse import quote
+
+DATA = "enriched"
+MANIFEST = "manifest"
+_LONG = 100
+_NAME = re.compile(r"(?P<topic>.+)-(?P<partition>\d+)-(?P<offset>\d+)-(?P<seq>\d+)\.parquet")
+_ENTRY = re.compile(r"(\d{12,})\.json")
+
+
+def data_folder(tenant: str, day: date) -> str:
+    """Return the folder of a tenant's day, in the form query engines read partitions from."""
+    return f"{DATA}/tenant={tenant_segment(tenant)}/date={day.isoformat()}"
+
+
+def tenant_segment(tenant: str) -> str:
+    """Return a tenant as part of a path: percent-encoded, and its SHA-256 where that is too long for a file system."""
+    safe = quote(tenant, safe="")
+    return safe if len(safe) <= _LONG else hashlib.sha256(tenant.encode()).hexdigest()
+
+
+def data_name(topic: str, partition: int, first_offset: int, seq: int) -> str:
+    """Return the name of a data file, `<topic>-<partition>-<first offset>-<seq>.parquet`."""
+    return f"{topic}-{partition}-{first_offset}-{seq}.parquet"
+
+
+def sequence(name: str, topic: str, partition: int) -> int | None:
+    """Return the sequence number in a data file's name, None where it is not of this partition."""
+    match = _NAME.fullmatch(name)
+    if match is None or match["topic"] != topic or int(match["partition"]) != partition:
+        return None
+    return int(match["seq"])
+
+
+def entries_folder(topic: str, partition: int) -> str:
+    """Return the folder of a partition's manifest."""
+    return f"{MANIFEST}/{topic}/{partition}"
+
+
+def entry_name(seq: int) -> str:
+    """Return the name of a manifest entry; names sort as their numbers do."""
+    return f"{seq:012d}.json"
+
+
+def entry_sequence(name: str) -> int | None:
+    """Return the sequence number of a manifest entry, None for another file."""
+    match = _ENTRY.fullmatch(name)
+    return int(match[1]) if match else None

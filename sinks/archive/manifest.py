@@ -1,0 +1,136 @@
+"""The manifest of one partition: a numbered list of entries, and what is in it is in the archive."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from sinks.archive import layout
+from sinks.archive.storage import AlreadyThere, Folder
+
+Kind = Literal["claim", "rows", "gap"]
+"""A writer took the partition over; it archived a range of offsets; offsets left Kafka before they were archived."""
+
+
+class Superseded(RuntimeError):
+    """Another writer owns the partition: nothing was committed, and this one must end."""
+
+
+class BrokenManifest(RuntimeError):
+    """An entry is missing, altered, or written by a version this one does not know; the message says which."""
+
+
+class DataFile(BaseModel):
+    """One Parquet file of an entry."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str = Field(description="Relative to the archive's root.")
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Entry(BaseModel):
+    """One step of a partition: everything from `first_offset` up to, not including, `next_offset` is settled."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[1] = 1
+    kind: Kind
+    topic: str
+    partition: int
+    seq: int
+    first_offset: int
+    next_offset: int
+    files: tuple[DataFile, ...] = ()
+    previous: str | None = Field(None, description="SHA-256 of the entry before, as it is stored.")
+    created_at: AwareDatetime
+    writer: str
+
+
+class Manifest:
+    """The entries of one partition, read from and appended to by one writer."""
+
+    def __init__(self, folder: Folder, topic: str, partition: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self._folder = folder
+        self._path = layout.entries_folder(topic, partition)
+
+    def sequences(self) -> list[int]:
+        """Return the numbers of the entries there are, in order."""
+        return sorted(
+            seq for name in self._folder.names(self._path) if (seq := layout.entry_sequence(name)) is not None
+        )
+
+    def read(self, seq: int) -> tuple[Entry, str]:
+        """Return an entry and its SHA-256.
+
+        Raises BrokenManifest.
+        """
+        path = f"{self._path}/{layout.entry_name(seq)}"
+        raw = self._folder.get(path)
+        try:
+            entry = Entry.model_validate_json(raw)
+        except ValidationError as error:
+            raise BrokenManifest(f"{path} is damaged, or of a newer version of tocsin.") from error
+        if (entry.topic, entry.partition, entry.seq) != (self.topic, self.partition, seq):
+            raise BrokenManifest(f"{path} is the entry of another partition or number.")
+        return entry, hashlib.sha256(raw).hexdigest()
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all entries in order, each checked against the one before.
+
+        Raises BrokenManifest.
+        """
+        previous, next_offset = None, None
+        for number, seq in enumerate(self.sequences()):
+            entry, digest = self.read(seq)
+            follows = next_offset is None or entry.first_offset == next_offset
+            if seq != number or entry.previous != previous or not follows:
+                raise BrokenManifest(f"{self._path}: entry {number} is missing, or {seq} does not follow it.")
+            previous, next_offset = digest, entry.next_offset
+            yield entry
+
+    def last(self) -> tuple[Entry, str] | None:
+        """Return the newest entry and its SHA-256, None where there is none yet."""
+        sequences = self.sequences()
+        return self.read(sequences[-1]) if sequences else None
+
+    def append(
+        self,
+        kind: Kind,
+        *,
+        after: tuple[Entry, str] | None,
+        offsets: tuple[int, int],
+        writer: str,
+        files: tuple[DataFile, ...] = (),
+    ) -> tuple[Entry, str]:
+        """Commit: put the entry that follows `after`, and return it with its SHA-256.
+
+        Raises Superseded when another writer was there first.
+        """
+        entry = Entry(
+            kind=kind,
+            topic=self.topic,
+            partition=self.partition,
+            seq=after[0].seq + 1 if after else 0,
+            first_offset=offsets[0],
+            next_offset=offsets[1],
+            files=files,
+            previous=after[1] if after else None,
+            created_at=datetime.now(UTC),
+            writer=writer,
+        )
+        raw = orjson.dumps(entry.model_dump(mode="json"))
+        try:
+            self._folder.put_if_absent(f"{self._path}/{layout.entry_name(entry.seq)}", raw)
+        except AlreadyThere as error:
+            raise Superseded(
+                f"Another writer has taken over partition {self.partition} of {self.topic}; this one ends uncommitted."
+            ) from error
+        return entry, hashlib.sha256(raw).hexdigest()

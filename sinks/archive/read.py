@@ -1,0 +1,47 @@
+"""Reads the archive as it must be read: through the manifests, never by looking at what files there are."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sinks.archive import layout
+from sinks.archive.manifest import Entry, Manifest
+from sinks.archive.rows import SCHEMA
+from sinks.archive.storage import Folder
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """Yield every manifest entry, partition by partition in order.
+
+    Raises BrokenManifest.
+    """
+    folder = Folder(root)
+    for topic in sorted(folder.names(layout.MANIFEST)):
+        partitions = folder.names(f"{layout.MANIFEST}/{topic}")
+        for partition in sorted(int(name) for name in partitions if name.isdigit()):
+            yield from Manifest(folder, topic, partition).entries()
+
+
+def files(root: Path) -> list[Path]:
+    """Return the data files that count, in the order of their offsets partition by partition.
+
+    Raises BrokenManifest.
+    """
+    return [root / file.path for entry in entries(root) for file in entry.files]
+
+
+def gaps(root: Path) -> list[Entry]:
+    """Return the entries that name offsets which left Kafka before they were archived."""
+    return [entry for entry in entries(root) if entry.kind == "gap"]
+
+
+def read_rows(root: Path, columns: list[str] | None = None) -> pa.Table:
+    """Return all rows, or these columns of them; for folders that fit in memory.
+
+    Raises BrokenManifest, and FileNotFoundError for a listed file that is gone.
+    """
+    schema = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+    tables = [pq.ParquetFile(path).read(columns=columns) for path in files(root)]
+    return pa.concat_tables([schema.empty_table(), *tables], promote_options="permissive")

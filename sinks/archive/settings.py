@@ -1,0 +1,53 @@
+"""Settings of the archive."""
+
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from events.errors import NotReady
+from events.settings import Duration
+
+
+class ArchiveSettings(BaseSettings):
+    """Where the archive is and when a file is closed."""
+
+    model_config = SettingsConfigDict(env_prefix="ARCHIVE_", env_file=".env", extra="ignore", frozen=True)
+
+    url: str = Field("", description="file:///… of the archive's folder; default TOCSIN_DATA/archive.")
+    flush_every: Duration = Field(
+        timedelta(seconds=60), gt=timedelta(0), description="A record is in the archive at the latest after this time."
+    )
+    flush_records: int = Field(50_000, ge=1, description="Records of one partition that make a file, however young.")
+    flush_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1,
+        description="Bytes of records held in memory; beyond, the largest partition is written.",
+    )
+    accept_gap: bool = Field(
+        False, description="Go on after records that left Kafka before they were archived; the manifest names the gap."
+    )
+    admin_host: str = "127.0.0.1"
+    admin_port: int = Field(8084, description="Private port of /healthz and /metrics.")
+    data: Path = Field(
+        Path("data"), validation_alias="TOCSIN_DATA", description="Folder of everything not placed elsewhere."
+    )
+
+    def root(self) -> Path:
+        """Return the archive's folder.
+
+        Raises NotReady for an address that is not a folder's.
+        """
+        if not self.url:
+            return (self.data / "archive").absolute()
+        address = urlsplit(self.url)
+        if address.scheme in {"s3", "s3a", "gs", "az", "abfs", "http", "https"}:
+            raise NotReady(
+                f"ARCHIVE_URL starts with {address.scheme}://: object storage comes later, name a file:///… folder."
+            )
+        path = unquote(address.path)
+        if address.scheme != "file" or address.netloc not in {"", "localhost"} or not path.startswith("/"):
+            raise NotReady("ARCHIVE_URL is not the address of a folder: write it as file:///path/of/the/folder.")
+        return Path(path)

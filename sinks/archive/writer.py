@@ -1,0 +1,147 @@
+"""Writes one partition: data files first, then the manifest entry that makes them count."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from events.errors import MalformedRecord, NotReady
+from sinks.archive import layout, rows
+from sinks.archive.manifest import DataFile, Kind, Manifest, Superseded
+from sinks.archive.storage import Folder
+
+_DICTIONARIES = [name for name in rows.SCHEMA.names if name not in rows.DISTINCT]
+
+
+class Record(Protocol):
+    """What the archive needs of a record of Kafka."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """Its bytes; None is a tombstone."""
+        ...
+
+
+@dataclass(frozen=True)
+class Written:
+    """Files that are durable but do not count yet, and the records that could not become rows, with the reason."""
+
+    files: tuple[DataFile, ...]
+    malformed: tuple[tuple[Record, str], ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the files hold."""
+        return sum(file.rows for file in self.files)
+
+
+class PartitionWriter:
+    """The one writer of a partition, from its claim until another one claims; not for two threads at once."""
+
+    def __init__(self, folder: Folder, topic: str, partition: int, writer: str) -> None:
+        self.topic = topic
+        self.partition = partition
+        self._folder = folder
+        self._writer = writer
+        self._manifest = Manifest(folder, topic, partition)
+        self._last = self._manifest.last()
+
+    @property
+    def next_offset(self) -> int | None:
+        """Everything below it is settled; None before the first claim."""
+        return self._last[0].next_offset if self._last else None
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the entry to come."""
+        return self._last[0].seq + 1 if self._last else 0
+
+    def claim(self, *, log_start: int, log_end: int, accept_gap: bool = False) -> int:
+        """Take the partition over and return the offset to read from; whoever wrote before can commit no more.
+
+        The former owner may only be slow. It would commit under the number this claim takes, so it cannot, and what it
+        has written under that number may be swept. Raises NotReady when records left Kafka before they were archived,
+        or when the topic is not the one the archive was made from; Superseded when another claim was faster.
+        """
+        start = log_start if self.next_offset is None else self.next_offset
+        here = f"partition {self.partition} of {self.topic}"
+        if start > log_end:
+            raise NotReady(
+                f"The archive holds {here} up to offset {start}, but the topic ends at {log_end}: it was made anew; "
+                "set ARCHIVE_URL to a new folder."
+            )
+        if start < log_start:
+            if not accept_gap:
+                raise NotReady(
+                    f"Offsets {start} to {log_start - 1} of {here} left Kafka before they were archived; set "
+                    "ARCHIVE_ACCEPT_GAP=true to go on without them, the manifest will name the gap."
+                )
+            self._append("gap", start, log_start)
+            start = log_start
+        self._append("claim", start, start)
+        return start
+
+    def write(self, records: Sequence[Record]) -> Written:
+        """Write the records to files, one per tenant and day; they count when `commit` has been called.
+
+        A record that cannot be decoded is handed back. An OSError means that nothing may be committed.
+        """
+        groups: defaultdict[tuple[str, date], list[rows.Row]] = defaultdict(list)
+        first_offsets: dict[tuple[str, date], int] = {}
+        malformed: list[tuple[Record, str]] = []
+        for record in records:
+            try:
+                row = rows.row(self.topic, self.partition, record.offset, record.value)
+            except MalformedRecord as error:
+                malformed.append((record, str(error)))
+                continue
+            place = rows.place(row)
+            first_offsets.setdefault(place, record.offset)
+            groups[place].append(row)
+        files = [self._put(place, first_offsets[place], group) for place, group in groups.items()]
+        return Written(tuple(files), tuple(malformed))
+
+    def commit(self, next_offset: int, files: tuple[DataFile, ...] = ()) -> None:
+        """Make the files count: everything below `next_offset` is settled from now on.
+
+        Raises Superseded when the partition has another writer.
+        """
+        if self.next_offset is None or next_offset < self.next_offset:
+            raise ValueError(f"cannot commit {next_offset} after {self.next_offset}")
+        try:
+            self._append("rows", self.next_offset, next_offset, files)
+        except Superseded:
+            # The number went to a claim, which lists nothing: nobody will ever count these.
+            for file in files:
+                self._folder.delete(file.path)
+            raise
+
+    def _append(self, kind: Kind, first: int, following: int, files: tuple[DataFile, ...] = ()) -> None:
+        self._last = self._manifest.append(
+            kind, after=self._last, offsets=(first, following), writer=self._writer, files=files
+        )
+
+    def _put(self, place: tuple[str, date], first_offset: int, group: list[rows.Row]) -> DataFile:
+        name = layout.data_name(self.topic, self.partition, first_offset, self.next_seq)
+        path = f"{layout.data_folder(*place)}/{name}"
+        data = parquet(rows.table(group))
+        self._folder.put(path, data)
+        return DataFile(path=path, rows=len(group), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def parquet(table: pa.Table) -> bytes:
+    """Encode a table as a Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", use_dictionary=_DICTIONARIES)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data

@@ -1,0 +1,171 @@
+"""One record on its way to one target: decode, decide, deliver until taken or refused, write the receipt."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import structlog
+
+from events.codec import decode_enriched
+from events.errors import MalformedRecord, NotReady
+from events.headers import DeadLetter, as_text
+from events.records import EnrichedEvent, Receipt
+from sinks import metrics
+from sinks.backoff import delay
+from sinks.destination import Delivered, Destination, Unavailable, Undeliverable
+from sinks.receipts import Ledger, Record
+from sinks.rules import Decision, Rules
+
+DEADLINE = 60.0
+"""Seconds a destination may take; beyond, it counts as unavailable."""
+
+REFUSED_IN_A_ROW = 20
+"""Dead letters without one delivery between them that stop a sink: more likely it is broken than they are."""
+
+log = structlog.get_logger()
+
+Handled = Literal["unmatched", "spared", "settled"]
+"""No rule wants it; it has a receipt already; it has one now."""
+
+Pause = Callable[[float], Awaitable[None]]
+"""Wait some seconds; raises what the caller of `handle` knows when the record must be let go."""
+
+
+class Delivery:
+    """Take records to one target, one after another, so that their order is kept."""
+
+    def __init__(
+        self,
+        target: str,
+        destination: Destination[Any],
+        rules: Rules,
+        ledger: Ledger,
+        pause: Pause,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        chance: random.Random | None = None,
+    ) -> None:
+        self._target = target
+        self._destination = destination
+        self._rules = rules
+        self._ledger = ledger
+        self._pause = pause
+        self._clock = clock
+        self._chance = chance or random.Random()  # noqa: S311 - jitter
+        self._refused = 0
+        self._away_since: datetime | None = None
+        metrics.UNAVAILABLE.labels(target).set(0)
+
+    async def handle(self, record: Record) -> Handled:
+        """Bring one record to its end; when this returns its offset may be committed.
+
+        Raises NotReady after REFUSED_IN_A_ROW dead letters in a row, and what `pause` raises.
+        """
+        try:
+            event = decode_enriched(record.value)
+        except MalformedRecord as error:
+            event_id = as_text(record.headers).get("event-id") or f"{record.topic}/{record.partition}/{record.offset}"
+            receipt = Receipt(event_id=event_id, target=self._target, outcome="dead_letter", attempts=0)
+            await self._bury(record, receipt, f"malformed: {error}", self._clock())
+            return "settled"
+        decision = self._rules.decide(event, self._target)
+        if not decision.notify:
+            metrics.UNMATCHED.labels(self._target).inc()
+            return "unmatched"
+        if self._ledger.holds(record, event.event_id, event.revision):
+            metrics.SPARED.labels(self._target).inc()
+            return "spared"
+        await self._send(record, event, decision)
+        return "settled"
+
+    async def _send(self, record: Record, event: EnrichedEvent, decision: Decision) -> None:
+        first_at, attempts = self._clock(), 0
+        while True:
+            attempts += 1
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    delivered = await self._destination.deliver(event)
+            except Unavailable as error:
+                await self._wait(attempts, error)
+            except TimeoutError:
+                await self._wait(attempts, Unavailable(f"no end within {DEADLINE:.0f} s"))
+            except Undeliverable as error:
+                self._back()
+                receipt = self._receipt(event, decision, attempts, "dead_letter", error.reason)
+                await self._bury(record, receipt, error.reason, first_at)
+                return
+            else:
+                self._back()
+                await self._deliver(record, event, decision, attempts, delivered)
+                return
+
+    async def _deliver(
+        self, record: Record, event: EnrichedEvent, decision: Decision, attempts: int, delivered: Delivered
+    ) -> None:
+        self._refused = 0
+        receipt = self._receipt(event, decision, attempts, delivered.outcome, delivered.status, delivered.run_id)
+        await self._ledger.write(record, receipt)
+        metrics.DELIVERED.labels(self._target, delivered.outcome).inc()
+
+    async def _bury(self, record: Record, receipt: Receipt, reason: str, first_at: datetime) -> None:
+        letter = DeadLetter(
+            stage="sink",
+            target=self._target,
+            reason=reason,
+            source_topic=record.topic,
+            source_partition=record.partition,
+            source_offset=record.offset,
+            attempts=receipt.attempts,
+            first_at=first_at,
+            last_at=self._clock(),
+        )
+        await self._ledger.bury(record, letter)
+        await self._ledger.write(record, receipt)
+        metrics.DEAD_LETTERS.labels(self._target).inc()
+        self._refused += 1
+        if self._refused == 1:
+            log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id)
+        if self._refused >= REFUSED_IN_A_ROW:
+            raise NotReady(
+                f"Target {self._target} refused {self._refused} events in a row, so it stops before it buries more; "
+                f"the last reason was: {reason}. Put that right and start it again."
+            )
+
+    async def _wait(self, attempts: int, error: Unavailable) -> None:
+        if self._away_since is None:
+            self._away_since = self._clock()
+            log.warning("target_unavailable", target=self._target, reason=error.reason, retry_after=error.retry_after)
+            metrics.UNAVAILABLE.labels(self._target).set(1)
+        await self._pause(delay(attempts, error.retry_after, self._chance))
+
+    def _back(self) -> None:
+        if self._away_since is not None:
+            seconds = round((self._clock() - self._away_since).total_seconds(), 1)
+            log.info("target_available", target=self._target, after_seconds=seconds)
+            self._away_since = None
+            metrics.UNAVAILABLE.labels(self._target).set(0)
+
+    def _receipt(
+        self,
+        event: EnrichedEvent,
+        decision: Decision,
+        attempts: int,
+        outcome: Literal["delivered", "accepted", "dead_letter"],
+        status: str,
+        run_id: str | None = None,
+    ) -> Receipt:
+        return Receipt(
+            event_id=event.event_id,
+            revision=event.revision,
+            alert=event.event.alert_uuid,
+            target=self._target,
+            outcome=outcome,
+            rules=decision.rules,
+            rules_version=self._rules.version,
+            attempts=attempts,
+            status=status,
+            run_id=run_id,
+            latency=round((self._clock() - event.received_at).total_seconds(), 3),
+        )

@@ -1,0 +1,83 @@
+"""What a destination is: two verbs, two ways to fail, and settings of its own."""
+
+from abc import ABC, abstractmethod
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from events.records import EnrichedEvent
+
+
+class Unavailable(Exception):
+    """The target cannot take the event now; the same event may be sent again, not before `retry_after` seconds."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class Undeliverable(Exception):
+    """The target will never take this event; it is a dead letter."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a target answered to an event it took."""
+
+    status: str
+    run_id: str | None = None
+    outcome: Literal["delivered", "accepted"] = "delivered"
+
+
+class TargetSettings(BaseModel):
+    """The settings of one entry under `targets:`; a destination adds its own fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+S_co = TypeVar("S_co", bound=TargetSettings, covariant=True)
+
+
+class Destination(ABC, Generic[S_co]):
+    """Take events to one kind of place; one file on the shelf, used as an async context manager.
+
+    It never sleeps, loops, counts or logs failures: the runner does, once, for all. What it opens it hands to
+    `self.resources`, which closes it. Each class says how it bears the same event twice.
+    """
+
+    Settings: ClassVar[type[TargetSettings]]
+
+    def __init__(self, settings: S_co) -> None:
+        self.settings = settings
+        self.resources = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Make the connections `deliver` needs."""
+
+    @abstractmethod
+    async def deliver(self, event: EnrichedEvent) -> Delivered:
+        """Send one event.
+
+        Raises Unavailable when it may be tried again, Undeliverable when it never can be taken.
+        """
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.open()
+        except BaseException:
+            await self.resources.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.resources.aclose()

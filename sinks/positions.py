@@ -1,0 +1,172 @@
+"""Where a target starts to read: always an explicit committed offset, never a client's default."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from events.errors import NotReady
+from events.settings import KafkaSettings
+from sinks.rules import Start
+
+PATIENCE = 60
+"""Seconds a coordinator that is loading is waited for."""
+
+log = structlog.get_logger()
+
+
+def client(kafka: KafkaSettings, target: str, **options: Any) -> AIOKafkaConsumer:
+    """Make the consumer of a target's group."""
+    return AIOKafkaConsumer(
+        **kafka.client_options(),
+        group_id=kafka.group(target),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        **options,
+    )
+
+
+async def prepare(kafka: KafkaSettings, target: str, topic: str, start: Start) -> None:
+    """Give a target that never ran a position on every partition of the topic, in one commit.
+
+    All in one request, so that a partition without a position later means one that was added later.
+    """
+    consumer = client(kafka, target)
+    await consumer.start()
+    try:
+        await consumer.topics()
+        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        consumer.assign(partitions)
+        consumer.pause(*partitions)
+        if await committed(kafka, target, partitions):
+            return
+        positions = await _positions(consumer, partitions, start)
+        # Looked at again, so that of two workers starting together the later one sees what the first has done. Should
+        # both still commit, neither has read yet: this commit is made outside the group, and the broker refuses it
+        # as soon as the group has a member.
+        if not await committed(kafka, target, partitions):
+            count = str(len(partitions))
+            await consumer.commit({partition: (offset, count) for partition, offset in positions.items()})
+            log.info("first_start", target=target, start=str(start))
+    except CommitFailedError:
+        log.info("positions_left_to_the_group", target=target)
+    finally:
+        await consumer.stop()
+
+
+class Positions:
+    """The committed positions of one worker of a target's group.
+
+    Each carries, as its metadata, how many partitions the topic had when the target first started.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, kafka: KafkaSettings, target: str, topic: str) -> None:
+        self._consumer = consumer
+        self._kafka = kafka
+        self._target = target
+        self._topic = topic
+        self._made_for = 0
+        self._committed: dict[TopicPartition, int] = {}
+
+    async def adopt(self) -> None:
+        """Start partitions added since the first start at 0; called after each assignment.
+
+        Raises NotReady when positions that were there are gone: starting anywhere would lose or repeat a backlog.
+        """
+        numbers = sorted(self._consumer.partitions_for_topic(self._topic) or ())
+        known = await committed(self._kafka, self._target, [TopicPartition(self._topic, n) for n in numbers])
+        counts = [int(metadata) for _, metadata in known.values() if metadata.isdecimal()]
+        # Positions set by Kafka's own tools carry no count; they are set on all partitions at once.
+        self._made_for = max(counts, default=max((partition.partition + 1 for partition in known), default=0))
+        self._committed = {partition: offset for partition, (offset, _) in known.items()}
+        missing = [partition for partition in self._consumer.assignment() if partition not in known]
+        if any(partition.partition < self._made_for for partition in missing) or not known:
+            raise self.vanished()
+        if missing and await self.commit(dict.fromkeys(missing, 0)):
+            for partition in missing:
+                self._consumer.seek(partition, 0)
+            log.info("partitions_added", target=self._target, partitions=sorted(p.partition for p in missing))
+
+    async def commit(self, offsets: dict[TopicPartition, int], *, confirm: bool = False) -> bool:
+        """Commit the offsets that are news, or with `confirm` all of them; False when the group has gone on without us.
+
+        A commit that is no news confirms that the partition is still ours: the broker refuses it when it is not.
+        """
+        news = {partition: n for partition, n in offsets.items() if confirm or self._committed.get(partition) != n}
+        if not news:
+            return True
+        try:
+            await self._consumer.commit({partition: (n, str(self._made_for)) for partition, n in news.items()})
+        except (CommitFailedError, IllegalStateError):
+            log.warning("commit_refused", target=self._target, reason="the group has rebalanced")
+            return False
+        self._committed.update(news)
+        return True
+
+    def vanished(self) -> NotReady:
+        """Say that positions are gone, or point at records that are, and which command chooses new ones."""
+        return NotReady(
+            f"Target {self._target} has lost its place in {self._topic} (its committed offsets, or the records there, "
+            "are gone); choose where it goes on: kafka-consumer-groups.sh "
+            f"--bootstrap-server {self._kafka.bootstrap_servers} --group {self._kafka.group(self._target)} "
+            f"--topic {self._topic} --reset-offsets --to-earliest --execute (or --to-latest, --to-datetime TIME), "
+            "then start it again."
+        )
+
+
+async def committed(
+    kafka: KafkaSettings, target: str, partitions: list[TopicPartition]
+) -> dict[TopicPartition, tuple[int, str]]:
+    """Return offset and metadata of the partitions that have a position.
+
+    Raises NotReady when the coordinator cannot say within PATIENCE.
+    """
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    await admin.start()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                found = await _ask(admin, kafka.group(target), partitions)
+                if found is not None:
+                    return found
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise NotReady(f"Kafka did not tell the offsets of group {kafka.group(target)} within {PATIENCE} s.") from None
+    finally:
+        await admin.close()
+
+
+async def _ask(
+    admin: AIOKafkaAdminClient, group: str, partitions: list[TopicPartition]
+) -> dict[TopicPartition, tuple[int, str]] | None:
+    try:
+        answer = await admin.list_consumer_group_offsets(group, partitions=partitions)
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        return None
+    # A coordinator that is still loading answers an error with no partitions in it; aiokafka drops the error, here
+    # as in consumer.committed(), where it looks as if nothing was ever committed. A partition without a position is
+    # in the answer, with -1.
+    if any(partition not in answer for partition in partitions):
+        return None
+    return {tp: (known.offset, known.metadata or "") for tp, known in answer.items() if known.offset >= 0}
+
+
+async def _positions(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], start: Start
+) -> dict[TopicPartition, int]:
+    if start == "earliest":
+        offsets: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+        return offsets
+    # With read_committed the end is the last stable offset: what a transaction still holds open comes after the start.
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    if isinstance(start, datetime):
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(start.timestamp() * 1000)))
+        return {partition: found[partition].offset if found[partition] else ends[partition] for partition in partitions}
+    return ends

@@ -1,0 +1,105 @@
+"""How every destination posts over HTTP: the one file that knows the HTTP client."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from sinks.destination import Unavailable
+from sinks.responses import Answer
+
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer that are read; the rest is left unread and the connection closed."""
+
+DEADLINE = 30.0
+"""Seconds from the first byte out to the last byte in."""
+
+
+def check_url(url: SecretStr) -> SecretStr:
+    """Accept an absolute https address (http on loopback only) that can be sent as it is written.
+
+    Raises ValueError; the message never repeats the address, it may be the credential.
+    """
+    text = url.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("the address holds characters that must be percent-encoded")
+    parts = urlsplit(text)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("not an absolute https:// address")
+    if parts.username is not None:
+        raise ValueError("user and password do not belong into the address")
+    try:
+        _ = parts.port, httpx.URL(text)
+    except (ValueError, httpx.InvalidURL):
+        raise ValueError("not a valid address: look at its host and port") from None
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError("plain http is accepted on loopback only; use https")
+    return url
+
+
+class Poster:
+    """Post to one address, without redirects, proxies of the environment, or answers without end."""
+
+    def __init__(self, url: SecretStr) -> None:
+        self._url = url
+
+    async def open(self, resources: AsyncExitStack) -> None:
+        """Make the client; `resources` closes it."""
+        # Both log request lines, and the address may be the credential.
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        # Addresses a target may not reach (SSRF) will be refused by the transport made here.
+        client = httpx.AsyncClient(timeout=httpx.Timeout(10), trust_env=False, follow_redirects=False)
+        self._client = await resources.enter_async_context(client)
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send a body and return the answer, whatever its status.
+
+        Raises Unavailable when there is none within DEADLINE; its text holds no address.
+        """
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await self._exchange(body, headers)
+        except TimeoutError:
+            raise Unavailable(f"no complete answer within {DEADLINE:.0f} s") from None
+        except httpx.TransportError as error:
+            raise Unavailable(f"no answer: {type(error).__name__}") from None
+
+    async def _exchange(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        url = self._url.get_secret_value()
+        parts = urlsplit(url)
+        # The signature in the query counts byte by byte: httpx would re-encode it and drop an explicit port.
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        request = self._client.build_request(
+            "POST",
+            url,
+            content=body,
+            headers={**headers, "Host": parts.netloc, "Accept-Encoding": "identity"},
+            extensions={"target": target.encode("ascii")},
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            return Answer(response.status_code, dict(response.headers), await _read(response))
+        finally:
+            await response.aclose()
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) >= MAX_ANSWER:
+            break
+    return bytes(body[:MAX_ANSWER])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

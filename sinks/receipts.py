@@ -1,0 +1,128 @@
+"""What a sink writes: a receipt per event, and dead letters; and which events have a receipt already."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from events.codec import decode_receipt, encode
+from events.errors import MalformedRecord
+from events.headers import DeadLetter
+from events.records import Receipt
+from events.settings import KafkaSettings
+from events.topics import Topics
+
+REMEMBERED = 1000
+"""Receipts kept per partition; commits follow each receipt, so the newest few decide."""
+
+SKEW = timedelta(minutes=10)
+"""Enriched records carry the broker's time and receipts ours; clocks further apart may repeat what was in flight."""
+
+
+class Record(Protocol):
+    """What Kafka hands over, as far as a sink looks at it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class Ledger(Protocol):
+    """Where outcomes are written; both return after the broker has them."""
+
+    async def write(self, record: Record, receipt: Receipt) -> None:
+        """Write what became of the record at the target."""
+
+    async def bury(self, record: Record, letter: DeadLetter) -> None:
+        """Write the record, byte for byte, to the dead letters."""
+
+    def holds(self, record: Record, event_id: str, revision: int) -> bool:
+        """Say whether the event has a receipt of this target already."""
+
+
+class Receipts:
+    """The ledger of one target, in Kafka."""
+
+    def __init__(self, kafka: KafkaSettings, target: str, producer: AIOKafkaProducer) -> None:
+        self._kafka = kafka
+        self._topics = Topics(kafka.topic_prefix)
+        self._target = target
+        self._producer = producer
+        self._known: dict[int, deque[tuple[str, int]]] = {}
+
+    async def write(self, record: Record, receipt: Receipt) -> None:
+        """Write a receipt; it lies in the partition of the record's number, where `restore` looks for it."""
+        partition = await self._partition(record.partition)
+        await self._producer.send_and_wait(
+            self._topics.deliveries, encode(receipt), key=record.key, partition=partition
+        )
+
+    async def bury(self, record: Record, letter: DeadLetter) -> None:
+        """Write the record, byte for byte, to the dead letters."""
+        await self._producer.send_and_wait(
+            self._topics.dead_letters, record.value, key=record.key, headers=letter.to_kafka()
+        )
+
+    def holds(self, record: Record, event_id: str, revision: int) -> bool:
+        """Say whether `restore` found a receipt of this event."""
+        return (event_id, revision) in self._known.get(record.partition, ())
+
+    def forget(self) -> None:
+        """Drop what is known: the partitions are being handed over."""
+        self._known.clear()
+
+    async def restore(self, firsts: Mapping[int, Record]) -> None:
+        """Read the receipts that may lie beyond the committed offset of partitions new to this worker.
+
+        `firsts` holds, by partition number, the first record read there: its receipt cannot be older than itself.
+        """
+        wanted: dict[TopicPartition, int] = {}
+        for number in firsts.keys() - self._known.keys():
+            partition = TopicPartition(self._topics.deliveries, await self._partition(number))
+            since = max(firsts[number].timestamp - int(SKEW.total_seconds() * 1000), 0)
+            wanted[partition] = min(since, wanted.get(partition, since))
+            self._known[number] = deque(maxlen=REMEMBERED)
+        if wanted:
+            await self._read(wanted)
+
+    async def _read(self, since: dict[TopicPartition, int]) -> None:
+        consumer = AIOKafkaConsumer(
+            **self._kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="none"
+        )
+        await consumer.start()
+        try:
+            consumer.assign(list(since))
+            ends = await consumer.end_offsets(list(since))
+            starts = await consumer.offsets_for_times(since)
+            for partition, end in ends.items():
+                consumer.seek(partition, starts[partition].offset if starts[partition] else end)
+            behind = {partition for partition, end in ends.items() if await consumer.position(partition) < end}
+            while behind:
+                for partition, records in (await consumer.getmany(*behind, timeout_ms=200)).items():
+                    self._remember(partition.partition, [record.value for record in records])
+                behind = {partition for partition in behind if await consumer.position(partition) < ends[partition]}
+        finally:
+            await consumer.stop()
+
+    def _remember(self, partition: int, values: list[bytes | None]) -> None:
+        mark = f'"target":"{self._target}"'.encode()
+        for value in values:
+            if value is None or mark not in value:  # most are other targets': spare the decoding
+                continue
+            try:
+                receipt = decode_receipt(value)
+            except MalformedRecord:
+                continue
+            if receipt.target == self._target:
+                for known in self._known.values() if partition not in self._known else [self._known[partition]]:
+                    known.append((receipt.event_id, receipt.revision))
+
+    async def _partition(self, number: int) -> int:
+        """Return where receipts for an enriched partition lie: the same number, while the counts agree."""
+        return number % len(await self._producer.partitions_for(self._topics.deliveries))

@@ -1,0 +1,187 @@
+"""The loop of one target: read its partitions, one record after another, and commit what has come to its end."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from sinks.delivery import Delivery
+from sinks.positions import Positions
+from sinks.receipts import Receipts
+
+FINISH = 20.0
+"""Seconds a record in flight gets when its partition is taken away; below the group's rebalance time-out of 30 s."""
+
+FRESH = 3.0
+"""Seconds for which a confirmed membership is believed; a process that was frozen longer asks the broker first."""
+
+AT_A_TIME = 50
+"""Records held at once."""
+
+log = structlog.get_logger()
+
+
+class LetGo(Exception):
+    """The record in hand is no longer ours to deliver, or the sink is asked to stop."""
+
+
+class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Run one target until told to stop.
+
+    What keeps the promises: a record is committed only after its receipt is acknowledged; nothing is sent while it is
+    uncertain whose the partition is; anything unexpected ends the process with the offset uncommitted.
+    """
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        positions: Positions,
+        receipts: Receipts,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._consumer = consumer
+        self._positions = positions
+        self._receipts = receipts
+        self._monotonic = monotonic
+        self._confirmed = 0.0
+        self._in_hand: tuple[TopicPartition, int] | None = None
+        self._stopping = False
+        self._new = True
+        self._let_go = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.assigned = asyncio.Event()
+
+    def stop(self) -> None:
+        """Finish the record in flight, commit, and return from `run`."""
+        self._stopping = True
+        self._let_go.set()
+
+    async def run(self, delivery: Delivery) -> None:
+        """Deliver until `stop`.
+
+        Raises NotReady when positions have vanished or too many records in a row were refused.
+        """
+        while not self._stopping:
+            self._let_go.clear()
+            try:
+                await self._round(delivery)
+            except NoOffsetForPartitionError:
+                self._new = True  # a partition was added, or the coordinator was still loading: `adopt` tells
+            except OffsetOutOfRangeError:
+                raise self._positions.vanished() from None
+            if self._stopping:
+                return
+
+    async def _round(self, delivery: Delivery) -> None:
+        if self._new and self.assigned.is_set():
+            self._new = False
+            await self._positions.adopt()
+        batch = await self._consumer.getmany(timeout_ms=500, max_records=AT_A_TIME)
+        if self._let_go.is_set():
+            # Partitions changed hands meanwhile: what came may be of before or after. Read it again.
+            for partition, records in batch.items():
+                if partition in self._consumer.assignment():
+                    self._consumer.seek(partition, records[0].offset)
+            return
+        self._idle.clear()
+        try:
+            await self._handle(batch, delivery)
+        finally:
+            self._idle.set()
+
+    async def _handle(self, batch: dict[TopicPartition, list[ConsumerRecord]], delivery: Delivery) -> None:
+        if not batch:
+            await self._settle_idle()
+            return
+        await self._receipts.restore({partition.partition: records[0] for partition, records in batch.items()})
+        done: dict[TopicPartition, int] = {}
+        try:
+            for partition, records in batch.items():
+                await self._one_after_another(partition, records, delivery, done)
+        except LetGo:
+            # What is left in hand comes again: to whoever owns the partition next, from the committed offset.
+            pass
+        await self._commit(done)
+
+    async def _one_after_another(
+        self,
+        partition: TopicPartition,
+        records: Iterable[ConsumerRecord],
+        delivery: Delivery,
+        done: dict[TopicPartition, int],
+    ) -> None:
+        for record in records:
+            if self._let_go.is_set():
+                raise LetGo
+            self._in_hand = (partition, record.offset)
+            await self._confirm()
+            handled = await delivery.handle(record)
+            done[partition] = record.offset + 1
+            # Records no rule wants wait for the end of the batch: seeing them again costs nothing.
+            if handled == "settled" and not await self._commit(done):
+                raise LetGo
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before a record is tried again.
+
+        Raises LetGo as soon as it is no longer ours.
+        """
+        # The group hears of us meanwhile: aiokafka's heartbeats come from a task of their own.
+        try:
+            await asyncio.wait_for(self._let_go.wait(), seconds)
+        except TimeoutError:
+            await self._confirm()
+            return
+        raise LetGo
+
+    async def _confirm(self) -> None:
+        """Make sure the record in hand is still ours when the broker has not been asked for a while.
+
+        A process that was frozen goes on in the middle of its batch, long after the group gave its partitions away.
+        """
+        if self._in_hand and self._monotonic() - self._confirmed > FRESH:
+            partition, offset = self._in_hand
+            if not await self._commit({partition: offset}, confirm=True):
+                raise LetGo
+
+    async def _commit(self, offsets: dict[TopicPartition, int], *, confirm: bool = False) -> bool:
+        if await self._positions.commit(offsets, confirm=confirm):
+            self._confirmed = self._monotonic()
+            return True
+        self.assigned.clear()
+        self._let_go.set()
+        return False
+
+    async def _settle_idle(self) -> None:
+        """Commit the positions themselves: transaction markers occupy offsets, and lag would never become zero."""
+        if not self.assigned.is_set():
+            return
+        try:
+            async with asyncio.timeout(1):
+                places = {tp: await self._consumer.position(tp) for tp in self._consumer.assignment()}
+        except TimeoutError:
+            return  # a partition has no position yet
+        await self._commit(places)
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Let the record in flight come to its end, then let the partitions go."""
+        self._let_go.set()
+        self.assigned.clear()
+        try:
+            await asyncio.wait_for(self._idle.wait(), FINISH)
+        except TimeoutError:
+            log.warning("handed_over_in_flight", partitions=sorted(tp.partition for tp in revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Begin anew with what the group gave us."""
+        self._receipts.forget()
+        self._in_hand = None
+        self._new = True
+        self._confirmed = self._monotonic()
+        self.assigned.set()
+        log.info("assigned", partitions=sorted(tp.partition for tp in assigned))

@@ -1,0 +1,160 @@
+"""What a person must know about an event, as plain text: what every chat message is drawn from."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from events.records import EnrichedEvent
+from sinks.text import clean
+
+_LEVELS = ((80, "Urgent"), (60, "Major"), (40, "High"), (20, "Moderate"), (0, "Low"))
+_KINDS = {"alert-comment": "Comment", "content-proposal": "Report"}
+_SHORT, _LINE, _BODY = 60, 200, 2000
+_MAX_LINK = 2000
+
+
+@dataclass(frozen=True)
+class Urgency:
+    """How urgent an alert is, 0 to 100, with a level of our own: the vendor's words differ between API and screen."""
+
+    value: int
+
+    @property
+    def level(self) -> str:
+        """Low, Moderate, High, Major or Urgent."""
+        return next(name for least, name in _LEVELS if self.value >= least)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One event in the words of its reader; every text is clean, none is escaped for a client."""
+
+    event_id: str
+    title: str
+    kind: str
+    urgency: Urgency | None
+    warning: str
+    facts: tuple[tuple[str, str], ...]
+    body: str
+    link: str | None
+
+
+def summarise(event: EnrichedEvent) -> Summary:
+    """Say what happened; anything absent or of a wrong type is left out."""
+    kind = event.event.type
+    if kind == "alert":
+        title, facts, body = _alert(event)
+    elif kind == "alert-comment":
+        title, facts, body = _comment(event)
+    else:
+        title, facts, body = _anything(event.event.attributes)
+    kind_line = _kind_line(event)
+    return Summary(
+        event_id=event.event_id[:_LINE],
+        title=title or kind_line,
+        kind=kind_line,
+        urgency=urgency(event),
+        warning=_warning(event),
+        facts=tuple((name, value) for name, value in facts if value),
+        body=body,
+        link=_link(event.links.alert),
+    )
+
+
+def urgency(event: EnrichedEvent) -> Urgency | None:
+    """Return the alert's current urgency; None when it is not known, or not about an alert."""
+    value = obj(event.alert, "urgency").get("current_value")
+    if value is None:
+        value = event.event.attributes.get("urgency_current_value")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return Urgency(int(min(max(value, 0), 100)))
+
+
+def obj(value: Any, name: str) -> dict[str, Any]:
+    """Return the object under a name, {} when there is none."""
+    inner = value.get(name) if isinstance(value, dict) else None
+    return inner if isinstance(inner, dict) else {}
+
+
+def _alert(event: EnrichedEvent) -> tuple[str, list[tuple[str, str]], str]:
+    alert, given = event.alert or {}, event.event.attributes
+    title = clean(alert.get("title") or given.get("title") or given.get("rule_name"), _LINE)
+    return title, [*_alert_facts(event), ("Changed", _changed(given))], clean(alert.get("details"), _BODY, lines=True)
+
+
+def _alert_facts(event: EnrichedEvent) -> list[tuple[str, str]]:
+    alert, given = event.alert or {}, event.event.attributes
+    status = obj(alert, "custom_status").get("label") or obj(alert, "status").get("name") or given.get("status_name")
+    kind = obj(alert, "alert_type")
+    return [
+        ("Rule", clean(obj(alert, "rule").get("name") or given.get("rule_name"), _LINE)),
+        ("Entity", clean(obj(alert, "entity").get("name") or given.get("entity_name"), _LINE)),
+        ("Source", clean(alert.get("source"), _LINE)),
+        ("Target", clean(alert.get("target"), _LINE)),
+        ("Status", clean(status, _SHORT)),
+        ("Type", clean(" / ".join(str(v) for v in (kind.get("category"), kind.get("value")) if v), _LINE)),
+        ("First seen", _time(alert.get("first_seen_at") or given.get("first_seen_at"))),
+        ("Last seen", _time(alert.get("last_seen_at") or given.get("last_seen_at"))),
+    ]
+
+
+def _comment(event: EnrichedEvent) -> tuple[str, list[tuple[str, str]], str]:
+    given = event.event.attributes
+    known = (event.alert or {}).get("comments")
+    comments = [c for c in known if isinstance(c, dict)] if isinstance(known, list) else []
+    same = next((c for c in comments if c.get("uuid") and c.get("uuid") == given.get("uuid")), {})
+    author = clean(same.get("author") or given.get("author") or given.get("created_by"), _LINE)
+    about = clean((event.alert or {}).get("title") or event.event.short_id, _LINE)
+    text = clean(given.get("content") or same.get("content"), _BODY, lines=True)
+    return f"Comment on {about}" if about else "", [("Author", author)], text
+
+
+def _anything(given: dict[str, Any]) -> tuple[str, list[tuple[str, str]], str]:
+    """Show a case, a report or a type not known yet by its own plain fields."""
+    title = clean(given.get("title") or given.get("name") or given.get("short_id"), _LINE)
+    shown = {"title", "name", "description", "content", "uuid", "updated", "message"}
+    plain = [(clean(name, _SHORT), clean(value, _LINE)) for name, value in given.items() if name not in shown]
+    facts = [(name.replace("_", " ").capitalize(), value) for name, value in plain if name and value][:8]
+    body = clean(given.get("description") or given.get("content") or given.get("message"), _BODY, lines=True)
+    return title, [*facts, ("Changed", _changed(given))], body
+
+
+def _kind_line(event: EnrichedEvent) -> str:
+    kind = clean(event.event.type, _SHORT)
+    words = [_KINDS.get(kind, kind.replace("-", " ").capitalize()), clean(event.event.action, _SHORT).replace("-", " ")]
+    line = " ".join(word for word in words if word) or "Event"
+    short_id = clean(event.event.short_id, _SHORT)
+    return f"{line} · {short_id}" if short_id else line
+
+
+def _warning(event: EnrichedEvent) -> str:
+    reason = clean(event.enrichment.reason, _LINE)
+    said = f": {reason}" if reason else ""
+    if event.enrichment.status == "pending":
+        return f"Details not available yet{said}"
+    if event.enrichment.status == "unavailable":
+        return f"Details not available{said}"
+    return f"Not all details are shown{said}" if reason == "oversize" else ""
+
+
+def _changed(given: dict[str, Any]) -> str:
+    updated = obj(given, "updated")
+    texts = {clean(name, _SHORT).replace("_", " "): clean(value, _SHORT) for name, value in updated.items()}
+    return clean(", ".join(f"{name}: {value}" if value else name for name, value in texts.items()), _LINE)
+
+
+def _time(value: Any) -> str:
+    try:
+        time = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return clean(value, _SHORT)
+    try:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except OverflowError:
+        return clean(value, _SHORT)
+
+
+def _link(url: str | None) -> str | None:
+    fits = url is not None and url.startswith(("https://", "http://")) and len(url) <= _MAX_LINK
+    return url if fits and url and url.isascii() and url.isprintable() and " " not in url else None

@@ -1,0 +1,32 @@
+"""Text from outside, made fit to be shown: it may be written by an attacker."""
+
+import re
+import unicodedata
+from typing import Any
+
+_JOINERS = "\u200c\u200d"  # Persian and emoji sequences need them
+_LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029]")
+
+
+def clean(value: Any, limit: int, *, lines: bool = False) -> str:
+    """Return a value as visible text of at most `limit` characters, "" for nothing.
+
+    Control, bidirectional and invisible format characters are dropped, line ends kept only with `lines`.
+    """
+    if value is None or isinstance(value, dict | list | bool):
+        return ""
+    text = _LINE_ENDS.sub("\n", str(value)[: 4 * limit])
+    text = "".join(_visible(char) for char in text)
+    text = re.sub(r"[^\S\n]+", " ", text)
+    text = re.sub(r" ?\n[\n ]*", "\n", text) if lines else re.sub(r"\s+", " ", text)
+    text = text.strip()
+    return text if len(text) <= limit else text[: max(limit - 1, 0)].rstrip() + "…"
+
+
+def _visible(char: str) -> str:
+    if char in "\n\t":
+        return char if char == "\n" else " "
+    category = unicodedata.category(char)
+    if category in {"Cc", "Cs", "Cn", "Co"} or (category == "Cf" and char not in _JOINERS):
+        return ""
+    return char
