@@ -2,20 +2,27 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topic, contract
 
-COPIES = 3
-"""Where there are as many brokers."""
+T = TypeVar("T")
+
+ENOUGH = 3
+"""Brokers, and so copies: one may fail and every record is still written twice."""
 
 WITHIN = 10.0
 """Seconds for a cluster to answer."""
@@ -23,14 +30,26 @@ WITHIN = 10.0
 REQUEST_MS = 5000
 
 
+@dataclass(frozen=True)
+class Found:
+    """A topic as it is on the cluster."""
+
+    partitions: int
+    replication: int
+
+    def __str__(self) -> str:
+        return f"{self.partitions} partitions, replication {self.replication}"
+
+
 def create(kafka: KafkaSettings) -> None:
-    """Create the missing topics and print a line for each topic.
+    """Create the missing topics and print a line for each topic of the contract.
 
     Raises NotReady when the cluster does not answer or refuses.
     """
     created = asyncio.run(ensure(kafka))
-    for name, line in asyncio.run(_described(kafka)).items():
-        print(f"{'created' if name in created else 'exists '}  {line}")
+    found = asyncio.run(_asked(kafka, _found))
+    for topic in contract(kafka):
+        print(f"{'created' if topic.name in created else 'exists '}  {topic.name}: {found[topic.name]}")
 
 
 def check(kafka: KafkaSettings) -> int:
@@ -38,31 +57,31 @@ def check(kafka: KafkaSettings) -> int:
 
     Raises NotReady when the cluster does not answer.
     """
-    found = asyncio.run(differences(kafka))
-    for line in found:
-        print(line)
-    if not found:
-        print(f"All {len(contract(kafka))} topics are as they must be.")
-    return 1 if found else 0
+    lines = asyncio.run(differences(kafka))
+    print("\n".join(lines) or f"All {len(contract(kafka))} topics are as they must be.")
+    return 1 if lines else 0
 
 
 async def ensure(kafka: KafkaSettings) -> list[str]:
-    """Create the topics that are missing and return their names; another process may do the same at the same time.
+    """Create the topics that are missing and return their names; another process may be doing the same.
 
-    Raises NotReady when the cluster does not answer or refuses, or the topics do not appear on it.
+    Raises NotReady when the cluster does not answer or refuses.
     """
-    async with _admin(kafka) as admin:
-        there = await _topics(admin)
-        brokers = await _brokers(admin)
-        missing = [topic for topic in contract(kafka) if topic.name not in there]
-        if not missing:
-            return []
-        _warn_when_few(kafka, brokers)
-        wanted = [_new(topic, kafka, brokers) for topic in missing]
-        answer = await admin.create_topics(wanted, timeout_ms=REQUEST_MS)
-        created = [name for name in _accepted(answer)]
-        await _appear(admin, kafka)
-        return created
+    created: list[str] = []
+
+    async def create_missing(admin: AIOKafkaAdminClient) -> None:
+        found = await _found(admin)
+        if missing := [topic for topic in contract(kafka) if topic.name not in found]:
+            brokers = await _brokers(admin)
+            wanted = [_new(topic, kafka, brokers) for topic in missing]
+            if brokers < ENOUGH:
+                _warn(brokers)
+            created.extend(_accepted(await admin.create_topics(wanted, timeout_ms=REQUEST_MS)))
+        while not await _have_leaders(admin, {topic.name for topic in contract(kafka)}):
+            await asyncio.sleep(0.05)
+
+    await _asked(kafka, create_missing)
+    return created
 
 
 async def differences(kafka: KafkaSettings) -> list[str]:
@@ -70,5 +89,142 @@ async def differences(kafka: KafkaSettings) -> list[str]:
 
     Raises NotReady when the cluster does not answer.
     """
-    async with _admin(kafka) as admin:
-        ...
+
+    async def compare(admin: AIOKafkaAdminClient) -> list[str]:
+        found, brokers = await _found(admin), await _brokers(admin)
+        there = [topic for topic in contract(kafka) if topic.name in found]
+        lines = [f"{topic.name}: missing" for topic in contract(kafka) if topic.name not in found]
+        configs = await _configs(admin, [topic.name for topic in there])
+        for topic in there:
+            lines += _lines(topic, kafka, brokers, found[topic.name], configs[topic.name])
+        return lines
+
+    return await _asked(kafka, compare)
+
+
+def _replication(kafka: KafkaSettings, brokers: int) -> int:
+    return kafka.replication_factor or min(ENOUGH, brokers)
+
+
+def _config(topic: Topic, kafka: KafkaSettings, brokers: int) -> dict[str, str]:
+    """Return the topic's settings with how many copies must be written before a write counts."""
+    replication = _replication(kafka, brokers)
+    min_isr = kafka.min_isr or (2 if replication >= ENOUGH else 1)
+    if min_isr > replication:
+        raise NotReady(f"KAFKA_MIN_ISR is {min_isr}, but there are {replication} copies: no write would ever succeed.")
+    return topic.config | {"min.insync.replicas": str(min_isr)}
+
+
+def _new(topic: Topic, kafka: KafkaSettings, brokers: int) -> NewTopic:
+    config = _config(topic, kafka, brokers)
+    return NewTopic(topic.name, topic.partitions, _replication(kafka, brokers), topic_configs=config)
+
+
+def _lines(topic: Topic, kafka: KafkaSettings, brokers: int, found: Found, config: dict[str, str]) -> list[str]:
+    lines = []
+    if found.partitions != topic.partitions:
+        lines.append(f"{topic.name}: {found.partitions} partitions, must be {topic.partitions} (KAFKA_PARTITIONS)")
+    if found.replication < (replication := _replication(kafka, brokers)):  # more copies are nobody's loss
+        lines.append(f"{topic.name}: replication {found.replication}, must be {replication}")
+    for name, value in _config(topic, kafka, brokers).items():
+        if config.get(name) != value:
+            lines.append(f"{topic.name}: {name} is {config.get(name)}, must be {value}")
+    return lines
+
+
+def _warn(brokers: int) -> None:
+    print(
+        f"WARNING: this cluster has {brokers} broker{'s' if brokers > 1 else ''}, not {ENOUGH}: "
+        "a broken disk or a power cut can lose events. Fine for trying out, not for a SOC that counts on it.",
+        file=sys.stderr,
+    )
+
+
+async def _found(admin: AIOKafkaAdminClient) -> dict[str, Found]:
+    # All topics: a question about one that is missing would create it where the cluster does so by itself.
+    return {
+        topic["topic"]: Found(
+            len(topic["partitions"]), min((len(p["replicas"]) for p in topic["partitions"]), default=0)
+        )
+        for topic in await admin.describe_topics()
+        if not topic["error_code"]
+    }
+
+
+async def _have_leaders(admin: AIOKafkaAdminClient, names: set[str]) -> bool:
+    topics = [topic for topic in await admin.describe_topics() if topic["topic"] in names]
+    partitions = [partition for topic in topics for partition in topic["partitions"]]
+    return len(topics) == len(names) and bool(partitions) and all(p["leader"] >= 0 for p in partitions)
+
+
+async def _brokers(admin: AIOKafkaAdminClient) -> int:
+    cluster = await admin.describe_cluster()
+    if cluster["controller_id"] < 0:  # aiokafka would stumble over it
+        raise KafkaError("no controller is elected")
+    return len(cluster["brokers"])
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    configs: dict[str, dict[str, str]] = {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    for answer in await admin.describe_configs(resources) if resources else []:
+        for code, message, _type, name, entries, *_ in answer.resources:
+            if code:
+                raise _error(code, message)
+            configs[name] = {entry[0]: entry[1] for entry in entries}
+    return configs
+
+
+def _accepted(answer: Any) -> list[str]:
+    """Return the names that were created; one that exists by now is somebody else's."""
+    names = []
+    for name, code, message in answer.topic_errors:
+        if not code:
+            names.append(name)
+        elif code != TopicAlreadyExistsError.errno:
+            error = _error(code, f"{name}: {message}")
+            if error.retriable:
+                raise error
+            raise NotReady(f"Kafka refuses to create {name}: {message or error}.") from error
+    return names
+
+
+def _error(code: int, message: str | None) -> KafkaError:
+    error: KafkaError = for_code(code)(message)
+    return error
+
+
+async def _asked(kafka: KafkaSettings, question: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
+    """Ask the cluster, again while it is electing a leader or has just lost a broker.
+
+    Raises NotReady when nobody answers.
+    """
+    cause: Exception | None = None
+    try:
+        async with asyncio.timeout(WITHIN):
+            while True:
+                try:
+                    return await _once(kafka, question)
+                except (KafkaError, OSError) as error:
+                    cause = error
+                await asyncio.sleep(0.5)
+    except TimeoutError as error:
+        raise NotReady(
+            f"Kafka at {kafka.bootstrap_servers} did not do what it was asked within {WITHIN:g} s "
+            f"({cause or 'no answer'}): look at its brokers."
+        ) from error
+
+
+async def _once(kafka: KafkaSettings, question: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
+    admin = AIOKafkaAdminClient(**kafka.client_options(), request_timeout_ms=REQUEST_MS)
+    try:
+        try:
+            await admin.start()
+        except KafkaConnectionError as error:  # aiokafka has just logged the reason for each address
+            raise NotReady(
+                f"Kafka at {kafka.bootstrap_servers} cannot be reached: "
+                "check KAFKA_BOOTSTRAP_SERVERS, the network and the credentials."
+            ) from error
+        return await question(admin)
+    finally:
+        await admin.close()

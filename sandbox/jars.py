@@ -1,10 +1,9 @@
-"""The jars of Apache Kafka: pinned by SHA-256, fetched from Maven Central with jgo, kept in the user's Maven repository."""
+"""The jars of Apache Kafka: pinned by SHA-256, fetched from Maven Central with jgo into the user's Maven repository."""
 
 import argparse
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -117,7 +116,9 @@ def _fetch(jar: Jar, maven: Any, target: Path) -> None:
                 raise
             continue
         except RuntimeError as error:
-            raise NotReady(f"Maven Central does not answer for {jar.coordinate}: try again later, {ELSEWHERE}") from error
+            raise NotReady(
+                f"Maven Central does not answer for {jar.coordinate}: try again later, {ELSEWHERE}"
+            ) from error
         if jar.is_at(staged):
             target.parent.mkdir(parents=True, exist_ok=True)
             staged.replace(target)
@@ -185,7 +186,9 @@ def pin(version: str) -> Iterator[str]:
 
         artifacts = {a.artifactId: a for a in jgo.resolve(f"{KAFKA}:{version}")}
         log4j = artifacts["log4j-core"]
-        artifacts["log4j-slf4j-impl"] = maven.project(log4j.groupId, "log4j-slf4j-impl").at_version(log4j.version).artifact()
+        artifacts["log4j-slf4j-impl"] = (
+            maven.project(log4j.groupId, "log4j-slf4j-impl").at_version(log4j.version).artifact()
+        )
         for artifact in sorted(artifacts.values(), key=lambda a: (a.groupId, a.artifactId)):
             content = artifact.resolve().read_bytes()
             coordinate = f"{artifact.groupId}:{artifact.artifactId}:{artifact.version}"
@@ -195,7 +198,9 @@ def pin(version: str) -> Iterator[str]:
 def main() -> None:
     """Print the list for another version: `python -m sandbox.jars --pin 4.1.2 > sandbox/kafka-jars.sha256`."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.jars", description=main.__doc__)
-    parser.add_argument("--pin", metavar="VERSION", help="resolve this version and print its list; else fetch the pinned one")
+    parser.add_argument(
+        "--pin", metavar="VERSION", help="resolve this version and print its list; else fetch the pinned one"
+    )
     version = parser.parse_args().pin
     if version is None:
         print(f"{len(classpath())} jars verified in {repository()}")

@@ -34,7 +34,7 @@ class EmbeddedKafka:
     """
 
     def __init__(self, data: Path, *, nodes: int = 1, port: int = 0) -> None:
-        """Keep everything in `data`; `port` is the first broker's, the others count up; 0: the last ones, or free ones."""
+        """Keep everything in `data`; `port` is the first broker's, the others count up; 0: those of last time, or free."""
         self.folder = KafkaFolder(data)
         self.nodes: dict[int, Node] = {}
         self._size = nodes

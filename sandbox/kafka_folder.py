@@ -91,7 +91,9 @@ class KafkaFolder:
 
 def _exactly(port: int, taken: set[int]) -> int:
     if not _released(port):
-        raise NotReady(f"Port {port} is in use on this machine: stop what listens there, or choose another with --port.")
+        raise NotReady(
+            f"Port {port} is in use on this machine: stop what listens there, or choose another with --port."
+        )
     taken.add(port)
     return port
 

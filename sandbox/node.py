@@ -29,7 +29,7 @@ JVM = (
 )
 
 INTERNAL_PARTITIONS = 8
-"""Of the offsets and the transaction topic; the default of 50 is for clusters, and costs seconds and file handles here."""
+"""Of the offsets and the transaction topic; the default of 50 is for clusters, and costs seconds and files here."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,9 @@ class Node:
         except subprocess.TimeoutExpired as error:
             raise NotReady(f"Kafka did not make its storage in {self.folder} within {FORMAT_WITHIN:g} s.") from error
         if done.returncode:
-            raise NotReady(f"Kafka could not make its storage in {self.folder}: {(done.stderr or done.stdout).strip()[-500:]}")
+            raise NotReady(
+                f"Kafka could not make its storage in {self.folder}: {(done.stderr or done.stdout).strip()[-500:]}"
+            )
         fresh.rename(self.folder / "log")
 
     def last_lines(self, count: int = 5) -> str:
@@ -106,7 +108,9 @@ class Node:
         lines: list[str] = []
         for path in (self.console, self.log):
             if path.exists():
-                lines += [x for x in path.read_text(errors="replace").splitlines() if x and not x.startswith(("\t", "at "))]
+                lines += [
+                    x for x in path.read_text(errors="replace").splitlines() if x and not x.startswith(("\t", "at "))
+                ]
         return " | ".join(lines[-count:]) or "it wrote nothing"
 
     def _settings(self, storage: Path) -> dict[str, object]:
@@ -125,7 +129,7 @@ class Node:
             "min.insync.replicas": _min_isr(copies),
             "offsets.topic.replication.factor": copies,
             "offsets.topic.num.partitions": INTERNAL_PARTITIONS,
-            # A group that stood still longer than this loses its place: longer than any holiday, as long as raw is kept.
+            # A group that stands still for longer loses its place; raw is kept half as long.
             "offsets.retention.minutes": 30 * 24 * 60,
             "transaction.state.log.replication.factor": copies,
             "transaction.state.log.min.isr": _min_isr(copies),

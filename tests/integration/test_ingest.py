@@ -97,6 +97,11 @@ class Running:
         return self.process.returncode
 
 
+def start(settings: dict[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from ops.cli import main; main()", "ingest"]
+    return subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.PIPE, text=True)
+
+
 @asynccontextmanager
 async def ingest(kafka: KafkaSettings) -> AsyncIterator[Running]:
     """Start `tocsin ingest` and wait until it is ready."""
@@ -110,12 +115,7 @@ async def ingest(kafka: KafkaSettings) -> AsyncIterator[Running]:
         "KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
         "KAFKA_PARTITIONS": str(kafka.partitions),
     }
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from ops.cli import main; main()", "ingest"],
-        env=os.environ | settings,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(settings)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
         running = Running(process, client, f"http://127.0.0.1:{admin_port}")
         try:
