@@ -98,7 +98,7 @@ class Running:
 
 
 def start(settings: dict[str, str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from ops.cli import main; main()", "ingest"]
+    command = [sys.executable, "-m", "ops", "ingest"]
     return subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.PIPE, text=True)
 
 
@@ -310,10 +310,10 @@ def test_a_partition_without_a_leader_stops_only_itself_and_comes_back(kafka3, t
     ],
 )
 def test_what_is_missing_at_the_start_is_one_sentence(kafka_settings, changed, says):
-    async def start():
+    async def attempt():
         async with KafkaPublisher(kafka_settings.model_copy(update=changed)):
             pass
 
     with pytest.raises(NotReady, match=says) as caught:
-        asyncio.run(start())
+        asyncio.run(attempt())
     assert "\n" not in str(caught.value)
