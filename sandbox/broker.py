@@ -34,14 +34,39 @@ def run(nodes: int, port: int) -> None:
 
 async def _run(kafka: EmbeddedKafka) -> None:
     told = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    working = asyncio.create_task(_work(kafka))
+    waiting = asyncio.create_task(told.wait())
     try:
-        if not await _unless(told, kafka.start()):
-            return
-        print(_notice(kafka), flush=True)
-        await _unless(told, _keep(kafka))
-        print("Stopping Kafka", flush=True)
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
     finally:
+        for task in (working, waiting):
+            task.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)
         await kafka.stop()
+
+
+async def _work(kafka: EmbeddedKafka) -> None:
+    print(f"Starting Kafka in {kafka.folder.path}", flush=True)
+    await kafka.start()
+    print(_notice(kafka), flush=True)
+    started = dict.fromkeys(kafka.nodes, time.monotonic())
+    while True:
+        await asyncio.sleep(0.5)
+        for number in kafka.nodes.keys() - kafka.pids.keys():
+            if time.monotonic() - started[number] < STEADY:
+                raise NotReady(kafka.failure(number, "ended again soon after its start"))
+            print(f"Kafka node {number} ended; starting it again", file=sys.stderr, flush=True)
+            kafka.restart(number)
+            started[number] = time.monotonic()
+
+
+def _notice(kafka: EmbeddedKafka) -> str:
+    return f"""Kafka listens on {kafka.bootstrap}, on this machine only. Ctrl-C stops it; its data stays in {kafka.folder.path}.
+In another terminal:
+  export KAFKA_BOOTSTRAP_SERVERS={kafka.bootstrap}
+  tocsin topics create
+It is for trying out, tests and small sites; for more, point KAFKA_BOOTSTRAP_SERVERS at a cluster, nothing else changes."""

@@ -119,9 +119,9 @@ class EmbeddedKafka:
         while not await self.answers():
             for number, process in self._running.items():
                 if (code := process.poll()) is not None:
-                    raise NotReady(self._failure(number, f"ended with exit code {code}"))
+                    raise NotReady(self.failure(number, f"ended with exit code {code}"))
             if time.monotonic() > end:
-                raise NotReady(self._failure(1, f"did not answer within {within:g} s"))
+                raise NotReady(self.failure(1, f"did not answer within {within:g} s"))
             await asyncio.sleep(0.1)
 
     async def answers(self) -> bool:
@@ -175,7 +175,8 @@ class EmbeddedKafka:
 
         self._running[number] = self._starter.submit(run).result()
 
-    def _failure(self, number: int, what: str) -> str:
+    def failure(self, number: int, what: str) -> str:
+        """Say what happened to a node and what it wrote last."""
         node = self.nodes[number]
         return f"Kafka node {number} {what}; its log {node.log} ends with: {node.last_lines()}"
 
