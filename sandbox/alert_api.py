@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from sandbox import alert_query
+from sandbox import faults as orders
 from sandbox import receivers as receiving
 from sandbox.alert_gate import API_KEY, AlertGate
 from sandbox.bodies import Json
@@ -31,16 +32,15 @@ def create_app(
     """Serve a tenant's API, and the receivers when given.
 
     Firewall, key, `latency` (seconds per call) and `faults` concern the API's paths only; these work with and without
-    `/api` before them. /_sandbox/firewall tells what the firewall saw.
+    `/api` before them. /_sandbox/firewall tells what the firewall saw, /_sandbox/api/answer takes orders.
     """
-    quirks = quirks or Quirks()
+    quirks, faults = quirks or Quirks(), faults or Faults()
     app = FastAPI(title="Simulated Sekoia.io", docs_url=None, redoc_url=None, openapi_url=None)
     api = _Api(tenant, quirks).router()
     app.include_router(api)
     app.include_router(api, prefix="/api")
-    app.add_middleware(
-        AlertGate, firewall=firewall, quirks=quirks, faults=faults or Faults(), api_key=api_key, latency=latency
-    )
+    app.add_middleware(AlertGate, firewall=firewall, quirks=quirks, faults=faults, api_key=api_key, latency=latency)
+    app.include_router(orders.routes(faults, "/_sandbox/api/answer"))
     if receivers:
         app.include_router(receiving.routes(receivers))
 

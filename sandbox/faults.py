@@ -3,7 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
 
 HANG = 0
 """The status of an answer that never comes."""
@@ -20,6 +21,15 @@ class Fault:
     def headers(self) -> dict[str, str]:
         """Return the headers of the answer."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+
+class Order(BaseModel):
+    """A fault as ordered over HTTP; status 0 is no answer at all."""
+
+    status: int = Field(ge=0, le=599)
+    retry_after: float | str | None = None
+    times: int = Field(1, ge=1, le=10_000)
+    after: bool = False
 
 
 class Faults:
@@ -51,6 +61,17 @@ class Faults:
         if times > 1:
             self._orders.appendleft((fault, times - 1))
         return fault
+
+
+def routes(faults: Faults, path: str) -> APIRouter:
+    """Return the address at which a tool orders faults: POST {"status": 429, "times": 3, "retry_after": 5}."""
+    router = APIRouter()
+
+    @router.post(path, status_code=204)
+    async def order(wanted: Order) -> None:
+        faults.answer_with(wanted.status, retry_after=wanted.retry_after, times=wanted.times, after=wanted.after)
+
+    return router
 
 
 async def until_gone(request: Request) -> None:

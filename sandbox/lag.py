@@ -54,10 +54,8 @@ class Lag:
         committed = await self._committed(group, topic)
         if not committed:
             return None
-        if not self._consumer.partitions_for_topic(topic):
-            await self._consumer.topics()  # reads the metadata
-        numbers = self._consumer.partitions_for_topic(topic) or ()
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        described = await self._admin.describe_topics([topic])
+        partitions = [TopicPartition(topic, number) for number in range(len(described[0]["partitions"]))]
         ends = await self._consumer.end_offsets(partitions)
         missing = [each for each in partitions if each not in committed]
         starts = await self._consumer.beginning_offsets(missing) if missing else {}

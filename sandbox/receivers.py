@@ -14,7 +14,7 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from sandbox import adaptive_card
+from sandbox import adaptive_card, faults
 from sandbox.faults import HANG, Fault, Faults, until_gone
 from sandbox.quirks import Quirks
 
@@ -160,6 +160,7 @@ class TeamsReceiver:
 def routes(teams: TeamsReceiver) -> APIRouter:
     """Return the Workflow's address, the page that shows the channel, and the same as JSON for tools."""
     router = APIRouter()
+    router.include_router(faults.routes(teams.faults, "/_sandbox/teams/answer"))
     page = resources.files("sandbox").joinpath("receivers.html").read_text("utf-8")
 
     @router.post("/teams/{workflow}")

@@ -19,7 +19,7 @@ from sinks import health, positions, rules_file, shelf
 from sinks.delivery import Delivery
 from sinks.positions import Positions
 from sinks.receipts import Receipts
-from sinks.rules import Rule, Rules, Target
+from sinks.rules import Rules, Target
 from sinks.runner import Runner
 from sinks.settings import SinksSettings
 
@@ -75,9 +75,13 @@ async def _run(settings: SinksSettings, kafka: KafkaSettings, rules: Rules, targ
     topic = await _topic(kafka)
     runners: dict[str, Runner] = {}
     health.serve(settings.admin_host, settings.admin_port, lambda: _health(targets, runners))
-    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for runner in runners.values():
+            runner.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: [runner.stop() for runner in runners.values()])
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as tasks:
         for target in targets:
             tasks.create_task(_target(settings, kafka, rules, target, topic, runners))

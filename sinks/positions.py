@@ -39,8 +39,7 @@ async def prepare(kafka: KafkaSettings, target: str, topic: str, start: Start) -
     consumer = client(kafka, target)
     await consumer.start()
     try:
-        await consumer.topics()
-        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        partitions = await _partitions(kafka, topic)
         consumer.assign(partitions)
         consumer.pause(*partitions)
         if await committed(kafka, target, partitions):
@@ -117,6 +116,17 @@ class Positions:
             f"--topic {self._topic} --reset-offsets --to-earliest --execute (or --to-latest, --to-datetime TIME), "
             "then start it again."
         )
+
+
+async def _partitions(kafka: KafkaSettings, topic: str) -> list[TopicPartition]:
+    """Return the topic's partitions; a consumer knows them only of topics it subscribes to."""
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    await admin.start()
+    try:
+        described = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    return [TopicPartition(topic, number) for number in range(len(described[0]["partitions"]))]
 
 
 async def committed(
