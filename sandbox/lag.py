@@ -1,5 +1,6 @@
 """How many records a consumer group has still to handle, exact to the last one where it is few."""
 
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -28,23 +29,22 @@ class Lag:
         self._known: dict[str, dict[TopicPartition, tuple[Gap, int]]] = {}
 
     async def __aenter__(self) -> Self:
-        self._admin = AIOKafkaAdminClient(**self._options)
-        self._consumer = AIOKafkaConsumer(
-            **self._options, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="none"
-        )
-        await self._admin.start()
-        try:
+        async with AsyncExitStack() as stack:
+            self._admin = AIOKafkaAdminClient(**self._options)
+            stack.push_async_callback(self._admin.close)
+            await self._admin.start()
+            self._consumer = AIOKafkaConsumer(
+                **self._options, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="none"
+            )
+            stack.push_async_callback(self._consumer.stop)
             await self._consumer.start()
-        except BaseException:
-            await self._admin.close()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
-        await self._admin.close()
+        await self._stack.aclose()
 
     async def of(self, group: str, topic: str) -> int | None:
         """Return how many records of the topic the group has not finished; None while it never committed.

@@ -125,30 +125,32 @@ class Layout:
 
 
 def rooms(layout: Layout) -> list[Process]:
-    """Return the rooms in the order they start: `stream`, `sink`, `archive`, then `ingest`."""
-    ports, data = layout.ports, layout.data
-    stream = {"STREAM_ADMIN_PORT": str(ports.stream_admin)}
-    if layout.tenant_url:
-        stream |= {"SEKOIA_API_BASE": layout.tenant_url, "SEKOIA_API_KEY": SIMULATED_KEY}
-    sink = {"SINKS_ADMIN_PORT": str(ports.sinks_admin)}
-    if layout.teams_url:
-        sink |= {"TEAMS_WEBHOOK_URL": layout.teams_url}
-    archive = {"ARCHIVE_ADMIN_PORT": str(ports.archive_admin)}
-    archive |= {
-        name: layout.environment.get(name, default)
-        for name, default in {"ARCHIVE_URL": (data / "archive").as_uri(), "ARCHIVE_FLUSH_EVERY": "2s"}.items()
-    }
+    """Return the rooms in the order they start: ingest, sink, archive, stream.
+
+    The stream comes last: a target that never ran begins at the end of the enriched topic, and must have found it
+    before the first record of this run is written.
+    """
+    ports = layout.ports
     ingest = {
         "INGEST_HOST": HOST,
         "INGEST_PORT": str(ports.ingest),
         "INGEST_ADMIN_PORT": str(ports.ingest_admin),
         "INGEST_HOOKS": layout.hooks,
     }
+    sink = {"SINKS_ADMIN_PORT": str(ports.sinks_admin)}
+    if layout.teams_url:
+        sink |= {"TEAMS_WEBHOOK_URL": layout.teams_url}
+    archive = {"ARCHIVE_ADMIN_PORT": str(ports.archive_admin)}
+    stream = {"STREAM_ADMIN_PORT": str(ports.stream_admin)}
+    if layout.tenant_url:
+        stream |= {"SEKOIA_API_BASE": layout.tenant_url, "SEKOIA_API_KEY": SIMULATED_KEY}
+        if "ARCHIVE_FLUSH_EVERY" not in layout.environment:
+            archive |= {"ARCHIVE_FLUSH_EVERY": "2s"}  # a person is watching; small files do not matter here
     return [
-        _process(layout, "stream", ["stream"], stream),
+        _process(layout, "ingest", ["ingest"], ingest),
         _process(layout, "sink", ["sink", "teams"] if layout.teams_url else ["sink"], sink),
         _process(layout, "archive", ["sink", "archive"], archive),
-        _process(layout, "ingest", ["ingest"], ingest),
+        _process(layout, "stream", ["stream"], stream),
     ]
 
 
