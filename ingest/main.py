@@ -53,7 +53,7 @@ async def serve(settings: IngestSettings, kafka: KafkaSettings, hooks: Hooks) ->
         registry = CollectorRegistry()
         async with KafkaPublisher(kafka) as publisher:
             public = _server(Webhooks(hooks, publisher, IngestMetrics(registry)))
-            admin = _server(create_admin(registry, lambda: "stopping" if public.should_exit else publisher.trouble))
+            admin = _server(create_admin(registry, lambda: public.trouble or publisher.trouble))
             with _on_signal(public):
                 serving = asyncio.create_task(admin.serve([admin_socket]))
                 log.info("ingest_ready", url=f"http://{settings.host}:{settings.port}{PATH}…", hooks=hooks.names)
@@ -84,6 +84,13 @@ def bind(prefix: str, host: str, port: int) -> Generator[socket.socket, None, No
 
 class _Server(uvicorn.Server):
     """A server that leaves signals to the process: there are two of them in it."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not serve, in a word, or None."""
+        if self.should_exit:
+            return "stopping"
+        return None if self.started else "starting"
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

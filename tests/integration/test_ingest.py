@@ -1,6 +1,7 @@
 """Ingest on real Kafka: what is answered 200 is in the raw topic, whatever happens to the broker."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import httpx
@@ -102,7 +102,7 @@ def start(settings: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.PIPE, text=True)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def ingest(kafka: KafkaSettings) -> AsyncIterator[Running]:
     """Start `tocsin ingest` and wait until it is ready."""
     with socket.create_server(("127.0.0.1", 0)) as public, socket.create_server(("127.0.0.1", 0)) as private:
@@ -121,11 +121,10 @@ async def ingest(kafka: KafkaSettings) -> AsyncIterator[Running]:
         try:
             for _ in range(300):
                 assert process.poll() is None, process.communicate()[1]
-                try:
-                    await running.admin("/healthz")
-                    break
-                except httpx.ConnectError:
-                    await asyncio.sleep(0.1)
+                with contextlib.suppress(httpx.ConnectError):
+                    if (await running.admin("/healthz")).status_code == 200:
+                        break
+                await asyncio.sleep(0.1)
             yield running
         finally:
             process.kill()

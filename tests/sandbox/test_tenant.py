@@ -228,7 +228,6 @@ def test_every_quirk_that_is_listed_can_be_switched_on() -> None:
         "batch",
         "batch-400=1",
         "list-lag=soon",
-        "list-lag=5",
         "html-200=0",
         "html-200=x",
         "html-200=²",

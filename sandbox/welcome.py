@@ -1,0 +1,58 @@
+"""What `tocsin up` says once everything runs: where things are and what to try."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import httpx
+
+from sandbox import watch
+from sandbox.arrangement import Arrangement
+from sandbox.plan import SIMULATED_KEY, Layout
+from sandbox.screen import Screen
+
+FIRST_ALERT_WITHIN = 20
+"""Attempts, a tenth of a second each."""
+
+
+async def show(arrangement: Arrangement, layout: Layout, screen: Screen) -> None:
+    """Say where things are."""
+    screen.say()
+    for note in arrangement.notes:
+        screen.say(note, "bold")
+    screen.item("hook", layout.hook_url)
+    alert = await _some_alert(layout) if arrangement.posts else "UUID-OF-AN-ALERT"
+    screen.item("try it", _curl(layout.hook_url, alert))
+    if arrangement.simulates:
+        screen.item("receivers", f"{layout.receivers_url}/ shows the cards as people see them")
+    screen.item("archive", str(arrangement.settings.archive.root()))
+    screen.item("logs", str(layout.data / "logs"))
+    screen.item("data", str(layout.data))
+    if arrangement.embedded:
+        screen.say(
+            "This Kafka is for trying out, tests and small sites; "
+            "to move to a cluster, set KAFKA_BOOTSTRAP_SERVERS and nothing else."
+        )
+    screen.say("Ctrl-C stops everything and keeps the data. Waiting for the first alert…")
+
+
+def _curl(url: str, alert: str) -> str:
+    """Write a command with a body of which the pipeline makes one card, however often it is posted."""
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = f'{{"type":"alert","action":"updated","attributes":{{"uuid":"{alert}"}},"metadata":{{"created_at":"{at}"}}}}'
+    return f"curl -d '{body}' {url}"
+
+
+async def _some_alert(layout: Layout) -> str:
+    """Return an alert the simulated tenant has; it makes its first one at once."""
+    headers = {"Authorization": f"Bearer {SIMULATED_KEY}"}
+    async with watch.client() as http:
+        for _ in range(FIRST_ALERT_WITHIN):
+            try:
+                answer = await http.get(f"{layout.tenant_url}/v1/sic/alerts", params={"limit": 1}, headers=headers)
+                items = answer.json().get("items") if answer.is_success else None
+            except (httpx.HTTPError, ValueError):
+                items = None
+            if items:
+                return str(items[0]["uuid"])
+            await asyncio.sleep(0.1)
+    return "UUID-OF-AN-ALERT"

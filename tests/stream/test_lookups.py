@@ -1,0 +1,149 @@
+"""Look-ups are coalesced, batched, kept inside the budget, and silent when told to be."""
+
+import asyncio
+import importlib.util
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from stream.alert_api import BatchRefused, Refused, Unavailable
+from stream.breaker import Breaker
+from stream.budget import Budget
+from stream.lookups import Lookups, NotFound
+
+_spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
+virtual_time = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(virtual_time)
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Api:
+    """A list endpoint that knows some alerts and notes when it was asked for what."""
+
+    def __init__(self, known=(), *, batch="yes", error=None):
+        self.known, self.batch, self.error = set(known), batch, error
+        self.calls, self.times = [], []
+
+    def _note(self, what):
+        self.calls.append(what)
+        self.times.append(asyncio.get_running_loop().time())
+        if self.error:
+            raise self.error
+
+    async def listed(self, uuids):
+        self._note(tuple(uuids))
+        if len(uuids) > 1 and self.batch == "refused":
+            raise BatchRefused
+        shown = self.known if len(uuids) > 1 and self.batch == "ignored" else self.known & set(uuids)
+        if len(uuids) > 1 and self.batch == "first":
+            shown = self.known & set(uuids[:1])
+        return {uuid: {"uuid": uuid} for uuid in shown}
+
+    async def single(self, uuid):
+        self._note(uuid)
+        return {"uuid": uuid} if uuid in self.known else None
+
+    async def some(self, count):
+        self._note(count)
+        return sorted(self.known)[:count]
+
+
+@asynccontextmanager
+async def asking(api, *, rate=4.0, batch_size=50):
+    lookups = Lookups(api, Budget(rate), Breaker(), batch_size, 0.02)
+    task = asyncio.create_task(lookups.run())
+    try:
+        yield lookups
+    finally:
+        task.cancel()
+
+
+def test_questions_asked_together_are_one_call():
+    async def scenario():
+        api = Api(f"a{n}" for n in range(30))
+        async with asking(api) as lookups:
+            answers = await asyncio.gather(*(lookups.ask(f"a{n % 30}", LONG_AGO, 3.0) for n in range(60)))
+        assert [answer.alert["uuid"] for answer in answers[:30]] == [f"a{n}" for n in range(30)]
+        assert len(api.calls) == 1
+        assert len(api.calls[0]) == 30
+
+    virtual_time.run(scenario())
+
+
+def test_calls_keep_the_budget():
+    async def scenario():
+        api = Api(f"a{n}" for n in range(500))
+        async with asking(api, batch_size=10) as lookups:
+            await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO) for n in range(500)))
+        assert len(api.calls) == 50
+        for first, fifth in zip(api.times, api.times[4:], strict=False):
+            assert fifth - first >= 0.99
+
+    virtual_time.run(scenario())
+
+
+@pytest.mark.parametrize("batch", ["refused", "ignored", "first"])
+def test_a_list_that_cannot_batch_is_noticed_and_everybody_is_answered(batch):
+    async def scenario():
+        api = Api((f"a{n}" for n in range(12)), batch=batch)
+        async with asking(api) as lookups:
+            answers = await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO) for n in range(8)))
+            assert lookups.batches is False
+        assert [answer.alert["uuid"] for answer in answers] == [f"a{n}" for n in range(8)]
+
+    virtual_time.run(scenario())
+
+
+def test_a_missing_alert_is_not_found_and_the_others_are():
+    async def scenario():
+        async with asking(Api({"a", "b"})) as lookups:
+            results = await asyncio.gather(
+                *(lookups.ask(uuid, LONG_AGO, 3.0) for uuid in ("a", "b", "c")), return_exceptions=True
+            )
+        assert results[0].alert == {"uuid": "a"}
+        assert isinstance(results[2], NotFound)
+
+    virtual_time.run(scenario())
+
+
+def test_an_answer_fetched_before_the_event_is_not_used():
+    async def scenario():
+        api = Api({"a"})
+        async with asking(api) as lookups:
+            answer = await lookups.ask("a", LONG_AGO, 3.0)
+            await lookups.ask("a", answer.fetched_at, 3.0)
+            assert len(api.calls) == 1
+            await lookups.ask("a", answer.fetched_at + timedelta(microseconds=1), 3.0)
+            assert len(api.calls) == 2
+
+    virtual_time.run(scenario())
+
+
+def test_two_errors_silence_it_and_further_questions_fail_at_once():
+    async def scenario():
+        api = Api({"a"}, error=Unavailable("status 500"))
+        async with asking(api) as lookups:
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    await lookups.ask("a", LONG_AGO, 3.0)
+            before = asyncio.get_running_loop().time()
+            with pytest.raises(Unavailable):
+                await lookups.ask("a", LONG_AGO, 3.0)
+            assert asyncio.get_running_loop().time() == before
+            assert len(api.calls) == 2
+
+    virtual_time.run(scenario())
+
+
+def test_a_refused_key_is_not_used_again():
+    async def scenario():
+        api = Api({"a"}, error=Refused("401"))
+        async with asking(api) as lookups:
+            with pytest.raises(Unavailable):
+                await lookups.ask("a", LONG_AGO, 3.0)
+            assert lookups.breaker.silent_for(asyncio.get_running_loop().time()) > 500
+
+    virtual_time.run(scenario())
