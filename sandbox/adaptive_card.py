@@ -113,19 +113,25 @@ def _elements(parent: dict[str, Any], where: str, depth: int) -> Iterator[tuple[
                 )
             yield here, element
             yield from _elements(element, here, depth + 1)
-    for name in ("selectAction", "card"):
-        if isinstance(parent.get(name), dict) and parent[name].get("type") in _ELEMENTS | {"AdaptiveCard": {}}:
-            if name == "selectAction":
-                yield f"{where}.{name}", parent[name]
-            yield from _elements(parent[name], f"{where}.{name}", depth + 1)
+    if "selectAction" in parent:
+        yield from _select_action(parent["selectAction"], f"{where}.selectAction", depth)
+    if isinstance(parent.get("card"), dict):
+        yield from _elements(parent["card"], f"{where}.card", depth + 1)
+
+
+def _select_action(action: Any, where: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not isinstance(action, dict) or not _belongs(action.get("type"), "Action.") or "card" in action:
+        raise BadCard(f"{where}: must be an action, and none that shows a card")
+    yield where, action
+    yield from _elements(action, where, depth + 1)
 
 
 def _belongs(kind: Any, place: str) -> bool:
-    if kind not in _ELEMENTS:
+    if not isinstance(kind, str) or kind not in _ELEMENTS:
         return False
     if place in {"Column", "Image"}:
         return bool(kind == place)
-    return kind != "Column" and str(kind).startswith("Action.") == (place == "Action.")
+    return kind != "Column" and kind.startswith("Action.") == (place == "Action.")
 
 
 def _check(element: dict[str, Any], where: str) -> None:
