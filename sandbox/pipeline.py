@@ -133,7 +133,7 @@ def _healthy(room: Process) -> Callable[[], Awaitable[bool]]:
 
 @asynccontextmanager
 async def _served(app: object, port: int) -> AsyncIterator[None]:
-    config = uvicorn.Config(app, host=plan.HOST, port=port, log_level="warning", access_log=False, lifespan="off")  # type: ignore[arg-type]
+    config = uvicorn.Config(app, host=plan.HOST, port=port, log_level="critical", access_log=False, lifespan="off")  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take over the signals

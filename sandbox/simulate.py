@@ -24,6 +24,9 @@ KEPT_POSTS = 20_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between attempts to deliver one webhook."""
 
+DOCUMENTED = {"uuid": "3b0f6a52-7d1e-4c7a-9f0b-5a1f2f0c9d11", "short_id": "ALq7Zt3Kx9Pd"}
+"""The alert of the README's example, so that posting it shows a whole card."""
+
 log = structlog.get_logger()
 
 
@@ -44,6 +47,7 @@ def run(
 async def _simulate(port: int, hook_url: str, rate: float, seed: int | None, *, rich: bool, quirks: Quirks) -> None:
     seed = secrets.randbits(32) if seed is None else seed
     tenant = Tenant(seed, rich=rich, keep=KEPT_ALERTS)
+    tenant.create_alert(oddity="", **DOCUMENTED)
     teams = TeamsReceiver(quirks=quirks, keep=KEPT_POSTS)
     app = create_app(tenant, Firewall(seed=seed), quirks, teams)
     async with serving(app, port) as base:
