@@ -38,10 +38,14 @@ def up() -> None:
 @app.command()
 def selftest(
     events: Annotated[int, typer.Option(min=1, help="How many distinct events to send.")] = 500,
-    kill: Annotated[str, typer.Option(help="Rooms to kill -9 while events flow: ingest,stream,sink,archive,broker.")] = "",
+    kill: Annotated[
+        str, typer.Option(help="Rooms to kill -9 while events flow: ingest,stream,sink,archive,broker.")
+    ] = "",
     seed: Annotated[int | None, typer.Option(help="Repeat a run; without it one is drawn and printed.")] = None,
     quirk: Annotated[list[str] | None, typer.Option(help="A quirk of the simulated tenant; see `simulate`.")] = None,
-    sabotage: Annotated[str, typer.Option(help="Spoil the evidence to see the oracle fail: drop|double|invent|reorder.")] = "",
+    sabotage: Annotated[
+        str, typer.Option(help="Spoil the evidence to see the oracle fail: drop|double|invent|reorder.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the last line only, as JSON.")] = False,
 ) -> None:
     """Prove the pipeline on this machine: send events, kill what you name, compare everything with what was sent.
@@ -52,7 +56,9 @@ def selftest(
     from sandbox import selftest as sandbox_selftest
 
     raise typer.Exit(
-        sandbox_selftest.run(events=events, kill=kill, seed=seed, quirks=quirk or [], sabotage=sabotage, as_json=as_json)
+        sandbox_selftest.run(
+            events=events, kill=kill, seed=seed, quirks=quirk or [], sabotage=sabotage, as_json=as_json
+        )
     )
 
 
@@ -104,7 +110,9 @@ def simulate(
     port: Annotated[int, typer.Option(help="Port of the Alert API and the receivers' page.")] = 8090,
     hook_url: Annotated[str, typer.Option(help="Where to post webhooks; none are posted without it.")] = "",
     rate: Annotated[float, typer.Option(min=0, help="New notifications per second.")] = 0.5,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same alerts; without it every start has new ones.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Same seed, same alerts; without it every start has new ones.")
+    ] = None,
     rich_bodies: Annotated[bool, typer.Option("--rich", help="Post the fields the vendor's live stream adds.")] = False,
     quirk: Annotated[
         list[str] | None,
@@ -146,7 +154,11 @@ def main() -> None:
     except ValidationError as error:
         sys.exit(_sentence(_settings_error(error)))
     except ModuleNotFoundError as error:
-        sys.exit(_sentence(f"{error.name} is not installed; install the room's extra, for example `pip install 'tocsin[sandbox]'`."))
+        sys.exit(
+            _sentence(
+                f"{error.name} is not installed; install the room's extra, for example `pip install 'tocsin[sandbox]'`."
+            )
+        )
 
 
 def _sentence(text: str) -> int:

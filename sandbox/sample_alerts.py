@@ -143,6 +143,7 @@ def _rule(rule: Json) -> Json:
     }
 
 
+@cache
 def _stable(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"tocsin sandbox {name}"))
 
