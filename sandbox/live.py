@@ -1,6 +1,6 @@
 """The live line: what flows, counted from the rooms' own metrics, as totals since the start and as rates."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,19 +12,27 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 RATE_OVER = 10.0
 """Seconds a rate looks back."""
 
-STEPS: dict[str, str] = {
-    "accepted": "tocsin_ingest_accepted_total",
-    "deduplicated": "tocsin_stream_deduplicated_total",
-    "enriched": "tocsin_stream_enriched_total",
-    "delivered": "tocsin_sink_delivered_total",
-    "archived": "tocsin_archive_rows_total",
+STEPS: dict[str, tuple[str, ...]] = {
+    "accepted": ("tocsin_ingest_accepted_total",),
+    "deduplicated": ("tocsin_stream_deduplicated_total",),
+    "enriched": ("tocsin_stream_enriched_total",),
+    "delivered": ("tocsin_sink_delivered_total",),
+    "archived": ("tocsin_archive_rows_total",),
+    "dead letters": (
+        "tocsin_stream_dead_letters_total",
+        "tocsin_sink_dead_letters_total",
+        "tocsin_archive_dead_letters_total",
+    ),
 }
-"""What the line shows, in the order of the flow, and which counter tells it."""
+"""What the line shows, in the order of the flow, and which counters tell it."""
 
-SHORTER = {"accepted": "in", "deduplicated": "dup"}
+IF_ANY = "dead letters"
+"""Shown only where there are some."""
+
+SHORTER = {"accepted": "in", "deduplicated": "dup", "dead letters": "dead"}
 """For a terminal of 80 columns."""
 
-REACHED = {"delivered", "accepted", "digested", "by_fallback", "ok"}
+REACHED = {"delivered", "accepted", "digested", "by_fallback"}
 """Outcomes that mean a person can see it; the label is `outcome`."""
 
 
@@ -33,7 +41,7 @@ def scrape(text: str) -> dict[Series, float]:
 
     Raises ValueError when the page is not in Prometheus' text format.
     """
-    wanted = set(STEPS.values())
+    wanted = {name for names in STEPS.values() for name in names}
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -47,20 +55,20 @@ class Totals:
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, Series], float] = {}
-        self._total: dict[str, float] = dict.fromkeys(STEPS.values(), 0.0)
+        self._total: Counter[str] = Counter()
 
     def take(self, room: str, counters: Mapping[Series, float]) -> None:
         """Add what a room counted since its page was last read."""
         for series, value in counters.items():
             last = self._last.get((room, series), 0.0)
-            self._total[series[0]] += value - last if value >= last else value
+            self._total[series[0]] += round(value - last if value >= last else value)
             self._last[room, series] = value
         for known in [key for key in self._last if key[0] == room and key[1] not in counters]:
             self._last[known] = 0.0  # restarted, and has not counted this yet
 
     def of(self, step: str) -> int:
         """Return the total of a step."""
-        return round(self._total[STEPS[step]])
+        return sum(self._total[name] for name in STEPS[step])
 
 
 class Rate:
@@ -94,6 +102,7 @@ def line(flow: Flow, width: int = 1000) -> str:
     long_lag = "lag " + " ".join(f"{stage} {count}" for stage, count in lags.items())
     short_lag = "lag " + "/".join(lags.values())
     steps = [(step, f"{total:,}", _short(flow.rates.get(step, 0.0))) for step, total in flow.totals.items()]
+    steps = [step for step in steps if step[0] != IF_ANY or step[1] != "0"]
     forms = [
         "  ".join([*(f"{step} {total} ({rate}/s)" for step, total, rate in steps), long_lag]),
         "  ".join([*(f"{step} {total} +{rate}/s" for step, total, rate in steps), short_lag]),

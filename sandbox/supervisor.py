@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,9 @@ STEADY = 30.0
 
 LARGEST_LOG = 8 * 1024 * 1024
 """Bytes; one older log file of each process is kept."""
+
+LOOK_AT_LOG = 30.0
+"""Seconds between two looks at the size of a log."""
 
 PERSON_CAN_FIX = 2
 """Exit code of a room that lacks something; its last line says what."""
@@ -199,7 +203,10 @@ class _Child:
     async def _end_of(self, running: asyncio.subprocess.Process | None) -> int:
         if running is None:
             return CANNOT_RUN
-        code = await running.wait()
+        end = asyncio.ensure_future(running.wait())
+        while not (await asyncio.wait({end}, timeout=LOOK_AT_LOG))[0]:
+            rotate(self.process.log)
+        code = end.result()
         _signal_group(running.pid, signal.SIGKILL)  # workers it left behind hold its port
         return code
 
@@ -233,10 +240,14 @@ async def _end(children: list[_Child], within: float) -> None:
 
 
 def rotate(path: Path) -> None:
-    """Move a log that has grown over LARGEST_LOG aside, over the one moved before."""
-    with contextlib.suppress(FileNotFoundError):
+    """Copy a log that has grown over LARGEST_LOG aside, over the one kept before, and empty it.
+
+    Its writer appends and goes on; what it writes between the copy and the emptying is not kept.
+    """
+    with contextlib.suppress(OSError):  # a full disk must not stop what is logged
         if path.stat().st_size > LARGEST_LOG:
-            path.replace(path.with_name(f"{path.name}.1"))
+            shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+            os.truncate(path, 0)
 
 
 def last_line(path: Path) -> str:

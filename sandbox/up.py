@@ -80,6 +80,7 @@ class Up:
         self._logs: dict[str, Path] = {}
         self._coming_back: dict[str, asyncio.Task[None]] = {}
         self._news: list[str] = []
+        self._trouble: dict[str, str] = {}
 
     async def run(self) -> int:
         """Run until told to stop, stop everything, and return the exit code."""
@@ -168,7 +169,7 @@ class Up:
         groups |= {
             target: (self._kafka.group(target), names.enriched) for target in (*self._arrangement.targets, "archive")
         }
-        flowing, trouble = False, dict[str, str]()
+        flowing = False
         async with watch.Watch(rooms(self._layout), groups, self._kafka) as eye:
             with self._screen.live():
                 while True:
@@ -176,14 +177,17 @@ class Up:
                     if not flowing and flow.totals["delivered"]:
                         flowing = True
                         self._screen.say("alerts are flowing", "bold green")
-                    for name, reason in eye.trouble.items() - trouble.items():
-                        self._screen.say(f"{name}: {reason}", "yellow")
-                    trouble = dict(eye.trouble)
-                    self._tell()
+                    self._tell(eye.trouble)
                     self._screen.flow(flow)
                     await asyncio.sleep(1)
 
-    def _tell(self) -> None:
+    def _tell(self, trouble: dict[str, str]) -> None:
+        """Say what is new; what a room says while it comes back is no news."""
+        steady = {name for name in self._logs if name not in self._coming_back or self._coming_back[name].done()}
+        for name in steady & (trouble.keys() | self._trouble.keys()):
+            if trouble.get(name) != self._trouble.get(name):
+                self._news.append(f"{name}: {trouble.get(name, 'well again')}")
+        self._trouble = {name: reason for name, reason in trouble.items() if name in steady}
         while self._news:
             self._screen.say(self._news.pop(0), "yellow")
 

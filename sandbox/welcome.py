@@ -19,9 +19,11 @@ async def show(arrangement: Arrangement, layout: Layout, screen: Screen) -> None
     screen.say()
     for note in arrangement.notes:
         screen.say(note, "bold")
-    screen.item("hook", layout.hook_url)
-    alert = await _some_alert(layout) if arrangement.posts else "UUID-OF-AN-ALERT"
-    screen.item("try it", _curl(layout.hook_url, alert))
+    hook = layout.hook_url
+    if arrangement.settings.ingest.hooks.get_secret_value() and not screen.console.is_terminal:
+        hook = hook.rpartition("/")[0] + "/…"  # a person's own token stays out of what may be a log
+    screen.item("hook", hook)
+    screen.item("try it", _curl(hook, await _some_alert(layout) if arrangement.posts else "UUID-OF-AN-ALERT"))
     if arrangement.simulates:
         screen.item("receivers", f"{layout.receivers_url}/ shows the cards as people see them")
     screen.item("archive", str(arrangement.settings.archive.root()))

@@ -1,5 +1,7 @@
 """The live line: counters read, added up over restarts, turned into rates, and written into the width there is."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,8 +94,8 @@ def test_rate_looks_back_a_few_seconds_only() -> None:
 
 
 FLOW = Flow(
-    totals=dict(zip(STEPS, (12345, 2460, 9885, 9884, 9880), strict=True)),
-    rates=dict(zip(STEPS, (12.4, 2.46, 0, 9.9, 10), strict=True)),
+    totals=dict(zip(STEPS, (12345, 2460, 9885, 9884, 9880, 0), strict=True)),
+    rates=dict(zip(STEPS, (12.4, 2.46, 0, 9.9, 10, 0), strict=True)),
     lag={"stream": 0, "teams": 1, "archive": None},
 )
 
@@ -107,6 +109,11 @@ def test_line_in_full() -> None:
 
 def test_line_of_eighty_columns_says_it_all_without_rates() -> None:
     assert line(FLOW, 80) == "in 12,345 dup 2,460 enriched 9,885 delivered 9,884 archived 9,880 lag 0/1/?"
+
+
+def test_line_shows_dead_letters_where_there_are_some() -> None:
+    assert "dead" not in line(FLOW)
+    assert "dead letters 3 (0/s)  lag" in line(replace(FLOW, totals={**FLOW.totals, "dead letters": 3}))
 
 
 @pytest.mark.parametrize("width", range(20, 160))

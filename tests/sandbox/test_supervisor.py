@@ -265,16 +265,30 @@ def test_nobody_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     asyncio.run(until(lambda: not any(map(is_alive, pids))))
 
 
-def test_log_is_moved_aside_when_it_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "LARGEST_LOG", 10)
+def test_log_stays_bounded_while_its_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "LARGEST_LOG", 1000)
+    monkeypatch.setattr(supervisor, "LOOK_AT_LOG", 0.01)
+
+    async def scenario() -> None:
+        watch = Supervisor(lambda _: None)
+        process = child(tmp_path, "while True: print('x' * 99, flush=True); __import__('time').sleep(0.001)")
+        await watch.start(process)
+        old = process.log.with_name("child.log.1")
+        await until(old.exists)
+        await until(lambda: process.log.read_bytes().startswith(b"x"))  # no hole where it was emptied
+        await watch.stop()
+        assert old.stat().st_size < 100_000
+        assert process.log.stat().st_size < 100_000
+
+    asyncio.run(scenario())
+
+
+def test_log_that_is_short_is_left_alone(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("short")
     supervisor.rotate(log)
-    assert log.exists()
-    log.write_text("longer than that")
-    supervisor.rotate(log)
-    assert not log.exists()
-    assert (tmp_path / "a.log.1").read_text() == "longer than that"
+    assert log.read_text() == "short"
+    assert not (tmp_path / "a.log.1").exists()
 
 
 def test_last_line_of_a_silent_process(tmp_path: Path) -> None:
