@@ -30,8 +30,9 @@ def test_nothing_is_lost_or_doubled_while_rooms_are_killed(tmp_path):
 
 
 @pytest.mark.system
-def test_a_list_endpoint_that_refuses_batches_costs_time_only(tmp_path):
-    code, counts, output = selftest(tmp_path, "--events", "60", "--seed", "3", "--quirk", "batch-400", "--json")
+@pytest.mark.parametrize("quirk", ["batch-400", "batch-ignored", "list-lag=5s", "html-200"])
+def test_an_api_that_behaves_oddly_costs_time_only(tmp_path, quirk):
+    code, counts, output = selftest(tmp_path, "--events", "60", "--seed", "3", "--quirk", quirk, "--json")
     assert code == 0, output
     assert counts["pending"] == 0
 
