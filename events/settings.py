@@ -56,7 +56,8 @@ class KafkaSettings(BaseSettings):
         """
         if not self.bootstrap_servers:
             raise NotReady(
-                "KAFKA_BOOTSTRAP_SERVERS is not set: name your cluster, or start one with `tocsin broker` or `tocsin up`."
+                "KAFKA_BOOTSTRAP_SERVERS is not set: name your cluster, "
+                "or start one with `tocsin broker` or `tocsin up`."
             )
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,
