@@ -130,7 +130,8 @@ def released(wanted: Ports) -> Ports:
 def _notes(settings: Settings, posts: bool, receives: bool) -> list[str]:
     if not posts:
         notes = [
-            f"Alerts come from your tenant: point a notification rule's webhook at the hook; {settings.sekoia.api()} is asked."
+            f"Alerts are looked up at {settings.sekoia.api()}.",
+            "The hook listens on this machine only: bring Sekoia's webhooks to it with a reverse proxy or a tunnel.",
         ]
         if receives:
             notes.append("No TEAMS_WEBHOOK_URL and no tocsin.yml: cards go to a simulated Teams channel.")

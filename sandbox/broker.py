@@ -29,7 +29,10 @@ def run(nodes: int, port: int) -> None:
 
     Raises NotReady when it cannot start.
     """
-    asyncio.run(_run(EmbeddedKafka(TocsinSettings().data / "kafka", nodes=nodes, port=port)))
+    kafka = EmbeddedKafka(TocsinSettings().data / "kafka", nodes=nodes, port=port)
+    print(f"Starting Kafka in {kafka.folder.path}", flush=True)
+    kafka.prepare()  # outside the loop: Ctrl-C ends a download
+    asyncio.run(_run(kafka))
 
 
 async def _run(kafka: EmbeddedKafka) -> None:
@@ -50,7 +53,6 @@ async def _run(kafka: EmbeddedKafka) -> None:
 
 
 async def _work(kafka: EmbeddedKafka) -> None:
-    print(f"Starting Kafka in {kafka.folder.path}", flush=True)
     await kafka.start()
     print(_notice(kafka), flush=True)
     started = dict.fromkeys(kafka.nodes, time.monotonic())

@@ -78,12 +78,13 @@ class EmbeddedKafka:
             list(pool.map(lambda node: node.format(self._jars, cluster.cluster_id), fresh))
 
     async def start(self) -> None:
-        """Prepare, start every node and wait until the cluster answers.
+        """Prepare unless done, start every node and wait until the cluster answers.
 
         Raises NotReady with the last lines of the log when it does not.
         """
         try:
-            await asyncio.to_thread(self.prepare)
+            if not self.folder.taken:
+                await asyncio.to_thread(self.prepare)
             for number in self.nodes:
                 self._spawn(number)
             await self.ready()

@@ -38,6 +38,11 @@ class KafkaFolder:
         self.path = path.absolute()
         self._lock: IO[str] | None = None
 
+    @property
+    def taken(self) -> bool:
+        """Say whether this object keeps others out."""
+        return self._lock is not None
+
     def take(self) -> None:
         """Keep other processes out until `release`, or until this process ends.
 
@@ -74,7 +79,7 @@ class KafkaFolder:
             cluster = Cluster(**json.loads(file.read_text()))
         if cluster.nodes != nodes:
             raise NotReady(
-                f"{self.path} holds a cluster of {cluster.nodes} node(s), not {nodes}, and a cluster keeps its size: "
+                f"{self.path} holds a cluster of size {cluster.nodes}, not {nodes}, and a cluster keeps its size: "
                 "choose another folder with TOCSIN_DATA."
             )
         taken: set[int] = set()
