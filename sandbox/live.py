@@ -97,7 +97,7 @@ class Flow:
 
 
 def line(flow: Flow, width: int = 1000) -> str:
-    """Write the flow in at most this many characters; a narrower terminal gets fewer words, then no rates."""
+    """Write the flow in at most this many characters; a narrower terminal gets shorter words, then no rates."""
     lags = {stage: "?" if count is None else f"{count:,}" for stage, count in flow.lag.items()}
     long_lag = "lag " + " ".join(f"{stage} {count}" for stage, count in lags.items())
     short_lag = "lag " + "/".join(lags.values())
@@ -107,6 +107,7 @@ def line(flow: Flow, width: int = 1000) -> str:
         "  ".join([*(f"{step} {total} ({rate}/s)" for step, total, rate in steps), long_lag]),
         "  ".join([*(f"{step} {total} +{rate}/s" for step, total, rate in steps), short_lag]),
         "  ".join([*(f"{step} {total} +{rate}" for step, total, rate in steps), short_lag]),
+        " ".join([*(f"{SHORTER.get(step, step)} {total} +{rate}" for step, total, rate in steps), short_lag]),
         "  ".join([*(f"{step} {total}" for step, total, _ in steps), short_lag]),
         " ".join([*(f"{SHORTER.get(step, step)} {total}" for step, total, _ in steps), short_lag]),
     ]
