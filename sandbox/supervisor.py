@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +14,12 @@ from pathlib import Path
 import structlog
 
 from events.errors import NotReady
+from sandbox.logfile import last_line, rotate
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 STEADY = 30.0
 """Seconds after which a process counts as well again, and its next restart is quick."""
-
-LARGEST_LOG = 8 * 1024 * 1024
-"""Bytes; one older log file of each process is kept."""
 
 LOOK_AT_LOG = 30.0
 """Seconds between two looks at the size of a log."""
@@ -237,28 +234,6 @@ async def _end(children: list[_Child], within: float) -> None:
             log.warning("process did not stop, killing it", process=child.process.name)
             child.signal(signal.SIGKILL)
     await asyncio.wait(keepers, timeout=2)
-
-
-def rotate(path: Path) -> None:
-    """Copy a log that has grown over LARGEST_LOG aside, over the one kept before, and empty it.
-
-    Its writer appends and goes on; what it writes between the copy and the emptying is not kept.
-    """
-    with contextlib.suppress(OSError):  # a full disk must not stop what is logged
-        if path.stat().st_size > LARGEST_LOG:
-            shutil.copyfile(path, path.with_name(f"{path.name}.1"))
-            os.truncate(path, 0)
-
-
-def last_line(path: Path) -> str:
-    """Return the last line a process wrote, or say that there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-    except FileNotFoundError:
-        lines = []
-    return lines[-1].removeprefix("tocsin: ") if lines else f"it wrote nothing to {path}"
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

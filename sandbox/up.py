@@ -21,9 +21,10 @@ from ops import topics
 from sandbox import folder, watch, welcome
 from sandbox.arrangement import RATE, Arrangement, Settings, arrange, released
 from sandbox.kafka import EmbeddedKafka
+from sandbox.logfile import last_line
 from sandbox.plan import rooms, simulate
 from sandbox.screen import Screen
-from sandbox.supervisor import PERSON_CAN_FIX, Process, Ready, Restart, Supervisor, last_line
+from sandbox.supervisor import PERSON_CAN_FIX, Process, Ready, Restart, Supervisor
 
 START_WITHIN = 90.0
 """Seconds for each part; ten on a slow machine."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from events.errors import NotReady
-from sandbox import supervisor
+from sandbox import logfile, supervisor
 from sandbox.supervisor import Backoff, Process, Restart, Supervisor
 
 SLEEPS = "import time; time.sleep(600)"
@@ -266,7 +266,7 @@ def test_nobody_outlives_a_killed_supervisor(tmp_path: Path) -> None:
 
 
 def test_log_stays_bounded_while_its_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "LARGEST_LOG", 1000)
+    monkeypatch.setattr(logfile, "LARGEST_LOG", 1000)
     monkeypatch.setattr(supervisor, "LOOK_AT_LOG", 0.01)
 
     async def scenario() -> None:
@@ -286,10 +286,10 @@ def test_log_stays_bounded_while_its_process_writes(tmp_path: Path, monkeypatch:
 def test_log_that_is_short_is_left_alone(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("short")
-    supervisor.rotate(log)
+    logfile.rotate(log)
     assert log.read_text() == "short"
     assert not (tmp_path / "a.log.1").exists()
 
 
 def test_last_line_of_a_silent_process(tmp_path: Path) -> None:
-    assert supervisor.last_line(tmp_path / "a.log") == f"it wrote nothing to {tmp_path / 'a.log'}"
+    assert logfile.last_line(tmp_path / "a.log") == f"it wrote nothing to {tmp_path / 'a.log'}"
