@@ -3,9 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-_Object = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
+_Object = Annotated[
+    dict[str, Any],
+    BeforeValidator(lambda value: {} if value is None else value),
+    WithJsonSchema({"type": ["object", "null"], "additionalProperties": True}),
+]
 
 
 class _Record(BaseModel):
