@@ -111,7 +111,8 @@ def _config(topic: Topic, kafka: KafkaSettings, brokers: int) -> dict[str, str]:
     replication = _replication(kafka, brokers)
     min_isr = kafka.min_isr or (2 if replication >= ENOUGH else 1)
     if min_isr > replication:
-        raise NotReady(f"KAFKA_MIN_ISR is {min_isr}, but there are {replication} copies: no write would ever succeed.")
+        copies = f"there are {replication} copies" if replication > 1 else "there is one copy"
+        raise NotReady(f"KAFKA_MIN_ISR is {min_isr}, but {copies}: no write would ever succeed.")
     return topic.config | {"min.insync.replicas": str(min_isr)}
 
 
@@ -122,6 +123,7 @@ def _new(topic: Topic, kafka: KafkaSettings, brokers: int) -> NewTopic:
 
 def _lines(topic: Topic, kafka: KafkaSettings, brokers: int, found: Found, config: dict[str, str]) -> list[str]:
     lines = []
+    brokers = max(brokers, found.replication)  # one that is down is not listed, and changes nothing of what must be
     if found.partitions != topic.partitions:
         lines.append(f"{topic.name}: {found.partitions} partitions, must be {topic.partitions} (KAFKA_PARTITIONS)")
     if found.replication < (replication := _replication(kafka, brokers)):  # more copies are nobody's loss
