@@ -14,12 +14,14 @@ from sandbox import folder, plan
 from sandbox.plan import Layout, Ports
 from sinks import rules_file
 from sinks.archive.settings import ArchiveSettings
-from sinks.main import DEFAULT_RULES
 from sinks.settings import SinksSettings
 from stream.settings import SekoiaSettings, StreamSettings
 
 RELEASED_WITHIN = 2.0
 """Seconds in which the rooms of an `up` that was killed a moment ago give their ports back."""
+
+RULES = Path("tocsin.yml")
+"""The rules file the sinks find by themselves."""
 
 RATE = 0.5
 """Webhooks a second of the simulated tenant: a person can still read the cards."""
@@ -54,7 +56,7 @@ class Settings:
     @property
     def rules(self) -> Path | None:
         """The rules file, None when there is none."""
-        return self.sinks.rules or (DEFAULT_RULES if DEFAULT_RULES.exists() else None)
+        return self.sinks.rules or (RULES if RULES.exists() else None)
 
 
 @dataclass(frozen=True)
