@@ -34,13 +34,19 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 class KafkaSettings(BaseSettings):
     """How to reach the cluster, and how its topics are named and sized."""
 
-    model_config = SettingsConfigDict(env_prefix="KAFKA_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="KAFKA_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     bootstrap_servers: str = Field(
         "", description="host:port[,host:port…]; `tocsin up` starts its own Kafka when unset."
     )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
+    )
     sasl_username: str = ""
     sasl_password: SecretStr = SecretStr("")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers' certificates.")

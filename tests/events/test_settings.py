@@ -96,3 +96,10 @@ def test_wrong_settings_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, 
     monkeypatch.setenv(f"KAFKA_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):
         KafkaSettings()
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Container files and copied examples write `NAME=`."""
+    for name in KafkaSettings.model_fields:
+        monkeypatch.setenv(f"KAFKA_{name.upper()}", "")
+    assert KafkaSettings().model_dump() == {n: f.get_default() for n, f in KafkaSettings.model_fields.items()}
