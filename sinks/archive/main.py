@@ -112,6 +112,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         self._name = f"{socket.gethostname()}/{os.getpid()}"
         self._buffers: dict[TopicPartition, _Buffer] = {}
         self._turn = asyncio.Lock()
+        self._assignments = 0
         self._failed: BaseException | None = None
         self._stopping = False
 
@@ -127,11 +128,15 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self) -> None:
         """Read and archive until `stop`."""
         while not self._stopping:
+            before = self._assignments
             batch = await self._consumer.getmany(timeout_ms=200, max_records=2_000)
             async with self._turn:
                 if self._failed is not None:
                     raise self._failed
-                self._take(batch)
+                if before == self._assignments:
+                    self._take(batch)
+                else:
+                    self._read_again()
                 await self._flush(everything=False)
         async with self._turn:
             await self._flush(everything=True)
@@ -155,6 +160,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         starts = await self._consumer.beginning_offsets(list(assigned))
         ends = await self._consumer.end_offsets(list(assigned))
+        self._assignments += 1
         self._buffers = {}
         for partition in assigned:
             writer = PartitionWriter(self._folder, partition.topic, partition.partition, self._name)
@@ -166,6 +172,11 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         next_seqs = {partition.partition: buffer.writer.next_seq for partition, buffer in self._buffers.items()}
         await asyncio.to_thread(sweep, self._folder, self._topics.enriched, next_seqs)
         log.info("assigned", partitions=sorted(next_seqs))
+
+    def _read_again(self) -> None:
+        """Drop a batch that came while partitions changed hands: it may be of before the claim, or of after it."""
+        for partition, buffer in self._buffers.items():
+            self._consumer.seek(partition, buffer.writer.next_offset)
 
     def _take(self, batch: dict[TopicPartition, list[ConsumerRecord]]) -> None:
         for partition, records in batch.items():

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Protocol
 
 import pyarrow as pa
@@ -94,8 +95,12 @@ class PartitionWriter:
     def write(self, records: Sequence[Record]) -> Written:
         """Write the records to files, one per tenant and day; they count when `commit` has been called.
 
-        A record that cannot be decoded is handed back. An OSError means that nothing may be committed.
+        A record that cannot be decoded is handed back. An OSError means that nothing may be committed; a ValueError
+        that the records are not what follows the last entry, each once: a fault of the caller.
         """
+        offsets = [record.offset for record in records]
+        if any(offset >= following for offset, following in pairwise([(self.next_offset or 0) - 1, *offsets])):
+            raise ValueError(f"partition {self.partition}: offsets after {self.next_offset} are not in order")
         groups: defaultdict[tuple[str, date], list[rows.Row]] = defaultdict(list)
         first_offsets: dict[tuple[str, date], int] = {}
         malformed: list[tuple[Record, str]] = []
