@@ -136,8 +136,8 @@ def _lines(topic: Topic, kafka: KafkaSettings, brokers: int, found: Found, confi
 
 def _warn(brokers: int) -> None:
     print(
-        f"WARNING: this cluster has {brokers} broker{'s' if brokers > 1 else ''}, not {ENOUGH}: "
-        "a broken disk or a power cut can lose events. Fine for trying out, not for a SOC that counts on it.",
+        f"WARNING: this cluster has {brokers} broker{'s' if brokers > 1 else ''}, not {ENOUGH}, and topics keep the "
+        "copies they are created with: a broken disk or a power cut can lose events. Fine for trying out.",
         file=sys.stderr,
     )
 

@@ -75,15 +75,14 @@ def classpath() -> list[Path]:
     Every jar is hashed on every call (0.1 s). Raises NotReady when one cannot be had.
     """
     store = repository()
-    missing = [jar for jar in pinned() if not jar.is_at(jar.path(store))]
-    if missing:
-        try:
+    try:
+        if missing := [jar for jar in pinned() if not jar.is_at(jar.path(store))]:
             _download(missing, store)
-        except OSError as error:  # requests' errors are OSErrors too: no network, no space, no permission
-            raise NotReady(
-                f"Apache Kafka could not be downloaded from Maven Central into {store} ({_cause(error)}): "
-                f"check the network and the disk, {ELSEWHERE}"
-            ) from error
+    except OSError as error:  # requests' errors are OSErrors too: no network, no space, no permission
+        raise NotReady(
+            f"Apache Kafka could not be downloaded from Maven Central into {store} ({_cause(error)}): "
+            f"check the network and the disk, {ELSEWHERE}"
+        ) from error
     return [jar.path(store) for jar in pinned()]
 
 

@@ -46,12 +46,17 @@ class KafkaFolder:
     def take(self) -> None:
         """Keep other processes out until `release`, or until this process ends.
 
-        Raises NotReady when another one is in.
+        Raises NotReady when another one is in, or the folder cannot be written to.
         """
         if self._lock:
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = (self.path / "lock").open("a")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / "lock").open("a")
+        except OSError as error:
+            raise NotReady(
+                f"{self.path} cannot be written to ({error.strerror}): choose another folder with TOCSIN_DATA."
+            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -134,6 +134,12 @@ def test_without_a_network_one_sentence_says_so(remote, monkeypatch):
     assert "HTTPConnectionPool" not in str(raised.value)
 
 
+def test_a_repository_that_cannot_be_written_says_so(remote, tmp_path):
+    (tmp_path / "m2").write_text("a file where a folder should be")
+    with pytest.raises(NotReady, match=r"m2 \(Not a directory\): check the network and the disk"):
+        jars.classpath()
+
+
 def test_a_version_that_is_gone_says_so(remote, monkeypatch):
     monkeypatch.setattr(jars, "pinned", lambda: [Jar(JAR.sha256, JAR.size, "org.example.kafka:kafka_2.13:9")])
     with pytest.raises(NotReady, match=r"does not answer for org\.example\.kafka:kafka_2\.13:9"):

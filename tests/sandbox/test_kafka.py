@@ -169,6 +169,12 @@ def test_a_folder_serves_one_process_at_a_time(tmp_path):
     second.release()
 
 
+def test_a_folder_that_cannot_be_written_says_so(tmp_path):
+    (tmp_path / "data").write_text("a file where a folder should be")
+    with pytest.raises(NotReady, match="cannot be written to"):
+        KafkaFolder(tmp_path / "data").take()
+
+
 def test_a_cluster_keeps_its_name_its_size_and_if_it_can_its_ports(tmp_path):
     folder = KafkaFolder(tmp_path)
     folder.take()
