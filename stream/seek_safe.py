@@ -24,7 +24,10 @@ class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
                 await self.wait(self.can_resume_flow)
             finally:
                 self._parked = False
-        return await super()._wait_next_records(timeout)
+        records, active = await super()._wait_next_records(timeout)
+        # A copy: from the live set a partition that is paused meanwhile is gone, and stock Faust then drops what was
+        # fetched of it already and never reads it again.
+        return records, active if active is None else set(active)
 
     async def perform_seek(self) -> None:
         """Set the read positions to the committed offsets."""
