@@ -63,6 +63,23 @@ def selftest(
 
 
 @app.command()
+def connect(
+    region: Annotated[str, typer.Option(help="FRA1, FRA2, MCO1, UAE1, USA1 or SGP1; asked for without it.")] = "",
+    hook: Annotated[str, typer.Option(help="Name of the hook that is made where there is none.")] = "sekoia",
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Ask nothing: take SEKOIA_API_KEY and TEAMS_WEBHOOK_URL as they are set.")
+    ] = False,
+) -> None:
+    """Connect your tenant: check the API key, make a hook, write `.env`, and send the newest alert as a test card.
+
+    Secrets are asked for or read from the environment or `.env`, never from the command line. Needs no tunnel.
+    """
+    from ops import connect as ops_connect
+
+    ops_connect.run(region=region, hook=hook, ask=not no_input)
+
+
+@app.command()
 def ingest() -> None:
     """Accept webhooks on INGEST_HOST:INGEST_PORT and write them to the raw topic."""
     from ingest import main as ingest_main
