@@ -82,7 +82,6 @@ def draw_alert(rng: random.Random, *, community: str, now: int, assets: list[str
     words |= {name: rng.choice(pool[name]) for name in ("inside", "outside")}
     source, target = (words[rule[end]] if rule[end] else None for end in ("source", "target"))
     entity = rng.choice(pool["entities"])
-    creator = _stable("application")
     first_seen = now - rng.randint(5, 600)
     return {
         "uuid": draw_uuid(rng),
@@ -90,44 +89,49 @@ def draw_alert(rng: random.Random, *, community: str, now: int, assets: list[str
         "community_uuid": community,
         "title": rule["name"] if rng.random() < 0.6 else f"{rule['name']} on {words['host']}",  # noqa: PLR2004
         "details": rule["details"].format(**words | {"source": source or "?", "target": target or "?"}),
-        "created_at": now,
-        "created_by": creator,
-        "created_by_type": "application",
-        "updated_at": now,
-        "updated_by": creator,
-        "updated_by_type": "application",
+        **_by_the_application(now),
         "entity": {"uuid": _stable(entity), "name": entity},
         "urgency": urgency(rule["severity"] if rng.random() < 0.5 else rng.randint(0, 100), rule["severity"]),  # noqa: PLR2004
         "alert_type": {"category": rule["category"], "value": rule["value"]},
-        "status": status("Pending"),
-        "custom_status_uuid": None,
-        "custom_status": None,
-        "verdict_uuid": None,
-        "verdict": None,
         "rule": _rule(rule),
         "detection_type": rule["type"] if rng.random() < 0.7 else None,  # noqa: PLR2004
         "source": source,
         "target": target,
-        "similar": 0,
-        "similarity_strategy": None,
-        "is_incident": False,
+        **_untouched(),
         "assets": rng.sample(assets, k=rng.randint(0, min(2, len(assets)))),
         "intake_uuids": [_stable("intake")],
         "ttps": [
             {"id": f"{rule['ttp'][0]}--{_stable(rule['ttp'][1])}", "type": rule["ttp"][0], "name": rule["ttp"][1]}
         ],
-        "adversaries": [],
-        "stix": {},
         "kill_chain_short_id": rng.choice([None, draw_short_id(rng, "KC")]),
         # The API writes both forms of UTC; clients must read both.
         "first_seen_at": _iso(first_seen, rng.random() < 0.5),  # noqa: PLR2004
         "last_seen_at": _iso(now, rng.random() < 0.5),  # noqa: PLR2004
-        "event_uuids": [],
         "time_to_ingest": rng.randint(0, 9),
         "time_to_detect": now - first_seen,
-        "time_to_acknowledge": None,
-        "time_to_respond": None,
-        "time_to_resolve": None,
+    }
+
+
+def _by_the_application(now: int) -> Json:
+    """Name the detection engine as who made the alert and changed it last."""
+    by = {"at": now, "by": _stable("application"), "by_type": "application"}
+    return {f"{verb}_{what}": value for verb in ("created", "updated") for what, value in by.items()}
+
+
+def _untouched() -> Json:
+    """Return what an alert has that nobody has worked on yet."""
+    nothing = (
+        *("custom_status_uuid", "custom_status", "verdict_uuid", "verdict", "similarity_strategy"),
+        *("time_to_acknowledge", "time_to_respond", "time_to_resolve"),
+    )
+    return {
+        **dict.fromkeys(nothing),
+        "status": status("Pending"),
+        "similar": 0,
+        "is_incident": False,
+        "adversaries": [],
+        "stix": {},
+        "event_uuids": [],
     }
 
 

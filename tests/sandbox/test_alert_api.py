@@ -1,3 +1,5 @@
+"""The simulated Alert API answers as the documented one does: auth, lists, error bodies, latency and failures."""
+
 import asyncio
 import time
 

@@ -1,3 +1,5 @@
+"""The simulated vendor's firewall: its request budget, how it counts errors, and when a block ends."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""The simulated Teams channel: what it accepts, how it misbehaves when told, and the page that shows the cards."""
+
 import asyncio
 import copy
 from html.parser import HTMLParser

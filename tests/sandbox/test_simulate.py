@@ -1,3 +1,5 @@
+"""`tocsin simulate` as a person runs it: it posts webhooks, reports a hook that is away, and stops when told."""
+
 import asyncio
 import contextlib
 import signal

@@ -1,3 +1,5 @@
+"""The simulated tenant keeps its alerts consistent with the webhooks it posts about them."""
+
 import random
 
 import orjson
