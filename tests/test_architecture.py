@@ -28,7 +28,7 @@ FORBIDDEN = {
     "path of one machine": re.compile(
         r"(?<![\w.}~*/])/(?:" + "|".join(("wor" + "k", "roo" + "t", "hom" + "e")) + r")/"
     ),
-    "package index": re.compile("pypi" + r"\.org/simple|pythonhosted" + r"|--(?:extra-)?index" + "-url"),
+    "package index": re.compile("pypi" + r"\.org/simple|python" + "hosted" + r"|--(?:extra-)?index" + "-url"),
     "unfinished": re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b"),
 }
 
