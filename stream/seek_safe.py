@@ -29,6 +29,16 @@ class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
         # fetched of it already and never reads it again.
         return records, active if active is None else set(active)
 
+    async def seek_to_committed(self) -> Any:
+        """Set the read positions to the committed offsets, to 0 as well.
+
+        aiokafka leaves a partition committed at 0 where it stands: behind what was fetched and dropped by then.
+        """
+        committed = await super().seek_to_committed()
+        if fresh := {tp: 0 for tp, offset in committed.items() if offset == 0}:
+            await self.seek_wait(fresh)
+        return committed
+
     async def perform_seek(self) -> None:
         """Set the read positions to the committed offsets."""
         if asyncio.current_task() is not self._drain_task:
