@@ -4,7 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint clean
+# Of the fault runs; give others on the command line: make chaos DURATION=600 SEED=11
+DURATION := 60
+SEED := 7
+WORKERS := 3
+
+.PHONY: help install run test lint chaos clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -30,6 +35,9 @@ lint: install  ## formatting, lint, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+chaos: install  ## break the stream at random and count what is lost or doubled (DURATION=60 SEED=7 WORKERS=3)
+	@$(BIN)/python -m sandbox.chaos --duration $(DURATION) --seed $(SEED) --workers $(WORKERS)
 
 clean:  ## remove what `make` made; the data folder stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -84,8 +84,8 @@ class Evidence:
     kills: list[Kill] = field(default_factory=list)
 
 
-async def from_topics(kafka: KafkaSettings) -> Evidence:
-    """Read all topics from their first offset, `read_committed`."""
+async def from_topics(kafka: KafkaSettings, *, whole: bool = True) -> Evidence:
+    """Read all topics from their first offset, `read_committed`; unless `whole`, keep only the uuid of each alert."""
     names, evidence = Topics(kafka.topic_prefix), Evidence()
     async for record in _records(kafka, names.raw):
         headers = as_text(record.headers)
@@ -94,7 +94,8 @@ async def from_topics(kafka: KafkaSettings) -> Evidence:
         )
         evidence.raw.append(found)
     async for record in _records(kafka, names.enriched):
-        evidence.enriched.append(Enriched(record.partition, record.offset, decode_enriched(record.value)))
+        event = decode_enriched(record.value)
+        evidence.enriched.append(Enriched(record.partition, record.offset, event if whole else _slim(event)))
     async for record in _records(kafka, names.dead_letters):
         headers = as_text(record.headers)
         source = (headers["source-topic"], int(headers["source-partition"]), int(headers["source-offset"]))
@@ -103,6 +104,11 @@ async def from_topics(kafka: KafkaSettings) -> Evidence:
         receipt = decode_receipt(record.value)
         evidence.receipts.append(Received(receipt.event_id, receipt.outcome, record.timestamp / 1000))
     return evidence
+
+
+def _slim(event: EnrichedEvent) -> EnrichedEvent:
+    """Forget what makes a hundred thousand records fill the memory."""
+    return event.model_copy(update={"alert": event.alert and {"uuid": event.alert.get("uuid")}})
 
 
 async def _records(kafka: KafkaSettings, topic: str) -> AsyncIterator[ConsumerRecord]:

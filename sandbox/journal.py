@@ -3,6 +3,7 @@
 import base64
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,7 @@ class Journal:
 
     path: Path
     sent: dict[bytes, Sent] = field(default_factory=dict)
+    _together: bool = False
 
     def __enter__(self) -> Self:
         self._file = self.path.open("ab")
@@ -37,6 +39,16 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Bring what is noted in the block to the disk at its end, with one wait for all of it."""
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            self._sync()
 
     def trying(self, body: bytes, *, straight: bool = False) -> None:
         """Note a delivery that is about to be made."""
@@ -51,6 +63,10 @@ class Journal:
 
     def _write(self, line: dict[str, object]) -> None:
         self._file.write(orjson.dumps(line) + b"\n")
+        if not self._together:
+            self._sync()
+
+    def _sync(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
 

@@ -45,15 +45,19 @@ class Verdict:
         self.doubled += [f"{place}: {each}" for each, count in sorted(found.items()) if count > 1]
 
 
-def judge(sent: dict[bytes, Sent], evidence: Evidence) -> Verdict:
-    """Compare; the journal says what must be there, and nothing else may be."""
+def judge(sent: dict[bytes, Sent], evidence: Evidence, *, targets: bool = True) -> Verdict:
+    """Compare; the journal says what must be there, and nothing else may be.
+
+    Without `targets` only the topics raw, enriched and dead letters are looked at: there was no sink.
+    """
     verdict = Verdict(accepted=sum(entry.acknowledged for entry in sent.values()))
     must, may = _raw(verdict, sent, evidence)
     verdict.unique = len(must)
     first = [each for each in evidence.enriched if each.event.revision == 0]
     _enriched(verdict, first, evidence, must, may)
     _letters(verdict, sent, evidence)
-    _targets(verdict, evidence, {each.event.event_id for each in first}, must, may)
+    if targets:
+        _targets(verdict, evidence, {each.event.event_id for each in first}, must, may)
     verdict.reordered = list(_reordered(evidence, first))
     return verdict
 
@@ -110,6 +114,10 @@ def _enriched(verdict: Verdict, first: list[Enriched], evidence: Evidence, must:
         body = bodies.get(each.event.event_id)
         if body is not None and decode_webhook(body)[0] != each.event.event:
             verdict.invented.append(f"enriched: {each.event.event_id} is not what was posted")
+    for each in evidence.enriched:
+        shown = (each.event.alert or {}).get("uuid")
+        if shown is not None and shown != each.event.event.alert_uuid:
+            verdict.invented.append(f"enriched: {each.event.event_id} carries another alert, {shown}")
 
 
 def _letters(verdict: Verdict, sent: dict[bytes, Sent], evidence: Evidence) -> None:
@@ -160,13 +168,16 @@ def _in_flight(kill: Kill, evidence: Evidence) -> set[str]:
 
 
 def _reordered(evidence: Evidence, first: list[Enriched]) -> Iterable[str]:
-    """Yield events that stand behind a later one of their partition, by the order in which raw first shows them."""
-    place: dict[str, int] = {}
+    """Yield events that stand behind a later one of their partition, by the order in which raw first shows them.
+
+    One in another partition than raw has it is out of order too: order holds only within a partition.
+    """
+    place: dict[str, tuple[int, int]] = {}
     for record in sorted(evidence.raw, key=lambda record: (record.partition, record.offset)):
-        place.setdefault(record.event_id, record.offset)
+        place.setdefault(record.event_id, (record.partition, record.offset))
     last: dict[int, int] = {}
     for each in sorted(first, key=lambda each: (each.partition, each.offset)):
-        offset = place.get(each.event.event_id, -1)
-        if offset < last.get(each.partition, -1):
+        partition, offset = place.get(each.event.event_id, (each.partition, -1))
+        if offset < last.get(each.partition, -1) or partition != each.partition:
             yield f"enriched: {each.event.event_id}"
         last[each.partition] = max(offset, last.get(each.partition, -1))

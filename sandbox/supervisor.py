@@ -125,6 +125,14 @@ class Supervisor:
         """Let a paused process go on."""
         self._children[name].signal(signal.SIGCONT)
 
+    def terminate(self, name: str) -> None:
+        """Ask a process to stop (SIGTERM); it is restarted once it has."""
+        self._children[name].signal(signal.SIGTERM)
+
+    async def end(self, name: str, within: float = 40.0) -> None:
+        """Stop one process for good; `start` makes it anew. What has not stopped `within` seconds is killed."""
+        await _end([self._children[name]], within)
+
     async def stop(self, within: float = 13.0) -> None:
         """End all, last started first; those that `stops_last` when the others are gone. What stays is killed.
 
