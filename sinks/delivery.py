@@ -55,13 +55,14 @@ class Delivery:
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - jitter
         self._refused = 0
+        self._last_reason = ""
         self._away_since: datetime | None = None
         metrics.UNAVAILABLE.labels(target).set(0)
 
     async def handle(self, record: Record) -> Handled:
         """Bring one record to its end; when this returns its offset may be committed.
 
-        Raises NotReady after REFUSED_IN_A_ROW dead letters in a row, and what `pause` raises.
+        Raises what `pause` raises.
         """
         try:
             event = decode_enriched(record.value)
@@ -79,6 +80,14 @@ class Delivery:
             return "spared"
         await self._send(record, event, decision)
         return "settled"
+
+    def check(self) -> None:
+        """Raise NotReady when so many records in a row were refused that the mistake is more likely ours."""
+        if self._refused >= REFUSED_IN_A_ROW:
+            raise NotReady(
+                f"Target {self._target} refused {self._refused} events in a row, so it stops before it buries more; "
+                f"the last reason was: {self._last_reason}. Put that right and start it again."
+            )
 
     async def _send(self, record: Record, event: EnrichedEvent, decision: Decision) -> None:
         first_at, attempts = self._clock(), 0
@@ -127,11 +136,7 @@ class Delivery:
         self._refused += 1
         if self._refused == 1:
             log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id)
-        if self._refused >= REFUSED_IN_A_ROW:
-            raise NotReady(
-                f"Target {self._target} refused {self._refused} events in a row, so it stops before it buries more; "
-                f"the last reason was: {reason}. Put that right and start it again."
-            )
+        self._last_reason = reason
 
     async def _wait(self, attempts: int, error: Unavailable) -> None:
         if self._away_since is None:

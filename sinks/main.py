@@ -3,29 +3,29 @@
 import asyncio
 import os
 import signal
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
+from dotenv import dotenv_values
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics
-from sinks import health, positions, rules_file, shelf
-from sinks.delivery import Delivery
-from sinks.positions import Positions
-from sinks.receipts import Receipts
+from sinks import health, rules_file, shelf
 from sinks.rules import Rules, Target
-from sinks.runner import Runner
 from sinks.settings import SinksSettings
+from sinks.target import TargetRun
 
 log = structlog.get_logger()
 
 DEFAULT_RULES = Path("tocsin.yml")
+
+GRACE, CLOSING = 15.0, 12.0
+"""Seconds a record in flight gets when the process is asked to stop, and then the connections to close."""
 
 
 def run(name: str = "", type_: str = "") -> None:
@@ -45,12 +45,12 @@ def load(settings: SinksSettings) -> Rules:
     """
     path = settings.rules or (DEFAULT_RULES if DEFAULT_RULES.exists() else None)
     if path is not None:
-        return rules_file.read(path, os.environ)
+        # `.env` holds settings everywhere else, so `${NAME}` finds its value there too.
+        return rules_file.read(path, {**dotenv_values(".env"), **os.environ})
     url = settings.teams_webhook_url.get_secret_value()
     if not url:
         raise NotReady("There is no target: set TEAMS_WEBHOOK_URL, or name a rules file in TOCSIN_RULES.")
-    text = 'targets: {teams: {type: teams, url: "${TEAMS_WEBHOOK_URL}"}}\nrules: [{name: all, match: all, notify: teams}]\n'
-    return rules_file.parse(text, "TEAMS_WEBHOOK_URL", {"TEAMS_WEBHOOK_URL": url})
+    return rules_file.parse(rules_file.WITHOUT_FILE, "TEAMS_WEBHOOK_URL", {"TEAMS_WEBHOOK_URL": url})
 
 
 def choose(rules: Rules, name: str, type_: str) -> list[Target]:
@@ -58,55 +58,50 @@ def choose(rules: Rules, name: str, type_: str) -> list[Target]:
 
     Raises NotReady with the targets there are.
     """
-    chosen = [
-        target
-        for target in rules.targets.values()
-        if (not name or target.name == name) and (not type_ or target.type == type_)
-    ]
+    known = list(rules.targets)
+    if name and name not in rules.targets:
+        raise NotReady(f"There is no target {name!r}{shelf.did_you_mean(name, [*known, 'archive'])}.")
+    if type_:
+        shelf.find(type_)
+    chosen = [t for t in rules.targets.values() if (not name or t.name == name) and (not type_ or t.type == type_)]
     if not chosen:
-        what = f"target {name!r}" if name else f"target of type {type_!r}"
-        raise NotReady(
-            f"There is no {what}; the rules have: {', '.join(rules.targets) or 'none'}, and there is archive."
-        )
+        raise NotReady(f"There is no target of type {type_!r}; the rules have: {', '.join(known)}.")
     return chosen
 
 
 async def _run(settings: SinksSettings, kafka: KafkaSettings, rules: Rules, targets: list[Target]) -> None:
-    topic = await _topic(kafka)
-    runners: dict[str, Runner] = {}
-    health.serve(settings.admin_host, settings.admin_port, lambda: _health(targets, runners))
-
-    def stop() -> None:
-        for runner in runners.values():
-            runner.stop()
-
+    await _check_topics(kafka)
+    runs = [TargetRun(kafka, rules, target, target.start or settings.start) for target in targets]
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    async with asyncio.TaskGroup() as tasks:
-        for target in targets:
-            tasks.create_task(_target(settings, kafka, rules, target, topic, runners))
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    health.serve(settings.admin_host, settings.admin_port, lambda: _health(runs))
+    await supervise(runs, stop)
 
 
-async def _target(
-    settings: SinksSettings, kafka: KafkaSettings, rules: Rules, target: Target, topic: str, runners: dict[str, Runner]
-) -> None:
-    await positions.prepare(kafka, target.name, topic, target.start or settings.start)
-    consumer = positions.client(kafka, target.name, session_timeout_ms=10_000, heartbeat_interval_ms=2_500)
-    producer = AIOKafkaProducer(**kafka.client_options(), acks="all", enable_idempotence=True, max_request_size=4 << 20)
-    async with AsyncExitStack() as stack:
-        await producer.start()
-        stack.push_async_callback(producer.stop)
-        await consumer.start()
-        stack.push_async_callback(consumer.stop)
-        destination = await stack.enter_async_context(shelf.find(target.type)(target.settings))
-        receipts = Receipts(kafka, target.name, producer)
-        runner = runners[target.name] = Runner(consumer, Positions(consumer, kafka, target.name, topic), receipts)
-        consumer.subscribe([topic], listener=runner)
-        log.info("target_starting", target=target.name, type=target.type)
-        await runner.run(Delivery(target.name, destination, rules, receipts, runner.pause))
+async def supervise(runs: Sequence[TargetRun], stop: asyncio.Event) -> None:
+    """Run all targets until `stop`; the first that ends ends them all, so that the process is restarted as a whole.
+
+    Raises what ended it.
+    """
+    tasks = [asyncio.create_task(one.run(), name=one.name) for one in runs]
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({*tasks, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        for one in runs:
+            one.stop()
+        done, late = await asyncio.wait(tasks, timeout=GRACE)
+        if late:
+            log.warning("stopped_in_flight", targets=sorted(task.get_name() for task in late))
+    finally:
+        for task in (*tasks, waiting):
+            task.cancel()
+        await asyncio.wait(tasks, timeout=CLOSING)
+    for task in done:
+        task.result()
 
 
-async def _topic(kafka: KafkaSettings) -> str:
+async def _check_topics(kafka: KafkaSettings) -> None:
     topics = Topics(kafka.topic_prefix)
     wanted = [topics.enriched, topics.deliveries, topics.dead_letters]
     admin = AIOKafkaAdminClient(**kafka.client_options())
@@ -120,9 +115,9 @@ async def _topic(kafka: KafkaSettings) -> str:
     for topic in wanted:
         if topic not in there:
             raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
-    return topics.enriched
 
 
-def _health(targets: list[Target], runners: dict[str, Runner]) -> tuple[bool, dict[str, Any]]:
-    assigned = {target.name: target.name in runners and runners[target.name].assigned.is_set() for target in targets}
+def _health(runs: Sequence[TargetRun]) -> tuple[bool, dict[str, Any]]:
+    # A target that is away does not make the sink ill: restarting it would not help.
+    assigned = {one.name: one.assigned for one in runs}
     return all(assigned.values()), {"targets": assigned}

@@ -54,14 +54,18 @@ class Receipts:
         self._topics = Topics(kafka.topic_prefix)
         self._target = target
         self._producer = producer
+        self._restored: set[int] = set()
         self._known: dict[int, deque[tuple[str, int]]] = {}
+        self._partitions = 0
+
+    async def open(self) -> None:
+        """Learn how many partitions the receipts have."""
+        self._partitions = len(await self._producer.partitions_for(self._topics.deliveries))
 
     async def write(self, record: Record, receipt: Receipt) -> None:
         """Write a receipt; it lies in the partition of the record's number, where `restore` looks for it."""
-        partition = await self._partition(record.partition)
-        await self._producer.send_and_wait(
-            self._topics.deliveries, encode(receipt), key=record.key, partition=partition
-        )
+        place = self._place(record.partition)
+        await self._producer.send_and_wait(self._topics.deliveries, encode(receipt), key=record.key, partition=place)
 
     async def bury(self, record: Record, letter: DeadLetter) -> None:
         """Write the record, byte for byte, to the dead letters."""
@@ -71,10 +75,11 @@ class Receipts:
 
     def holds(self, record: Record, event_id: str, revision: int) -> bool:
         """Say whether `restore` found a receipt of this event."""
-        return (event_id, revision) in self._known.get(record.partition, ())
+        return (event_id, revision) in self._known.get(self._place(record.partition), ())
 
     def forget(self) -> None:
         """Drop what is known: the partitions are being handed over."""
+        self._restored.clear()
         self._known.clear()
 
     async def restore(self, firsts: Mapping[int, Record]) -> None:
@@ -82,14 +87,14 @@ class Receipts:
 
         `firsts` holds, by partition number, the first record read there: its receipt cannot be older than itself.
         """
-        wanted: dict[TopicPartition, int] = {}
-        for number in firsts.keys() - self._known.keys():
-            partition = TopicPartition(self._topics.deliveries, await self._partition(number))
-            since = max(firsts[number].timestamp - int(SKEW.total_seconds() * 1000), 0)
-            wanted[partition] = min(since, wanted.get(partition, since))
-            self._known[number] = deque(maxlen=REMEMBERED)
-        if wanted:
-            await self._read(wanted)
+        since: dict[TopicPartition, int] = {}
+        for number in firsts.keys() - self._restored:
+            place = TopicPartition(self._topics.deliveries, self._place(number))
+            time = max(firsts[number].timestamp - int(SKEW.total_seconds() * 1000), 0)
+            since[place] = min(time, since.get(place, time))
+        if since:
+            await self._read(since)
+            self._restored.update(firsts)
 
     async def _read(self, since: dict[TopicPartition, int]) -> None:
         consumer = AIOKafkaConsumer(
@@ -102,27 +107,25 @@ class Receipts:
             starts = await consumer.offsets_for_times(since)
             for partition, end in ends.items():
                 consumer.seek(partition, starts[partition].offset if starts[partition] else end)
-            behind = {partition for partition, end in ends.items() if await consumer.position(partition) < end}
-            while behind:
+            while behind := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
                 for partition, records in (await consumer.getmany(*behind, timeout_ms=200)).items():
                     self._remember(partition.partition, [record.value for record in records])
-                behind = {partition for partition in behind if await consumer.position(partition) < ends[partition]}
         finally:
             await consumer.stop()
 
-    def _remember(self, partition: int, values: list[bytes | None]) -> None:
+    def _remember(self, place: int, values: list[bytes | None]) -> None:
         mark = f'"target":"{self._target}"'.encode()
+        known = self._known.setdefault(place, deque(maxlen=REMEMBERED))
         for value in values:
             if value is None or mark not in value:  # most are other targets': spare the decoding
                 continue
             try:
                 receipt = decode_receipt(value)
             except MalformedRecord:
-                continue
+                continue  # not ours: what we write can be read
             if receipt.target == self._target:
-                for known in self._known.values() if partition not in self._known else [self._known[partition]]:
-                    known.append((receipt.event_id, receipt.revision))
+                known.append((receipt.event_id, receipt.revision))
 
-    async def _partition(self, number: int) -> int:
+    def _place(self, number: int) -> int:
         """Return where receipts for an enriched partition lie: the same number, while the counts agree."""
-        return number % len(await self._producer.partitions_for(self._topics.deliveries))
+        return number % self._partitions if self._partitions else number

@@ -78,7 +78,7 @@ class _Source:
         return self.mistake(path, message[0].lower() + message[1:])
 
 
-def read(path: Path, environment: Mapping[str, str]) -> Rules:
+def read(path: Path, environment: Mapping[str, str | None]) -> Rules:
     """Read a rules file.
 
     Raises NotReady with file, line and what to do.
@@ -90,7 +90,7 @@ def read(path: Path, environment: Mapping[str, str]) -> Rules:
     return parse(text, str(path), environment)
 
 
-def parse(text: str, name: str, environment: Mapping[str, str]) -> Rules:
+def parse(text: str, name: str, environment: Mapping[str, str | None]) -> Rules:
     """Read the text of a rules file.
 
     Raises NotReady with file, line and what to do.
@@ -105,7 +105,7 @@ def parse(text: str, name: str, environment: Mapping[str, str]) -> Rules:
     return Rules(file.rules, targets, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _target(source: _Source, name: str, entry: dict[str, Any], environment: Mapping[str, str]) -> Target:
+def _target(source: _Source, name: str, entry: dict[str, Any], environment: Mapping[str, str | None]) -> Target:
     place: _Path = ("targets", name)
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise source.mistake(place, f"a name is made of a-z, 0-9, - and _, and is not one of {sorted(_RESERVED)}")
@@ -128,7 +128,7 @@ def _target(source: _Source, name: str, entry: dict[str, Any], environment: Mapp
         raise source.wrong(place, error, [*settings.model_fields, "type", "start"]) from None
 
 
-def _resolve(source: _Source, place: _Path, value: Any, environment: Mapping[str, str]) -> Any:
+def _resolve(source: _Source, place: _Path, value: Any, environment: Mapping[str, str | None]) -> Any:
     """Fetch a value that stands elsewhere: `${NAME}` in the environment, `file:/path` in a file."""
     if not isinstance(value, str):
         return value
@@ -139,9 +139,10 @@ def _resolve(source: _Source, place: _Path, value: Any, environment: Mapping[str
             raise source.mistake(place, f"{value} cannot be read: {type(error).__name__}") from None
 
     def variable(match: re.Match[str]) -> str:
-        if not environment.get(match[1]):
+        found = environment.get(match[1])
+        if not found:
             raise source.mistake(place, f"the environment variable {match[1]} is not set")
-        return environment[match[1]]
+        return found
 
     return _VARIABLE.sub(variable, value)
 

@@ -82,7 +82,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             self._new = False
             await self._positions.adopt()
         batch = await self._consumer.getmany(timeout_ms=500, max_records=AT_A_TIME)
-        if self._let_go.is_set():
+        if self._let_go.is_set() or self._new:
             # Partitions changed hands meanwhile: what came may be of before or after. Read it again.
             for partition, records in batch.items():
                 if partition in self._consumer.assignment():
@@ -123,8 +123,10 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             handled = await delivery.handle(record)
             done[partition] = record.offset + 1
             # Records no rule wants wait for the end of the batch: seeing them again costs nothing.
-            if handled == "settled" and not await self._commit(done):
-                raise LetGo
+            if handled == "settled":
+                if not await self._commit(done):
+                    raise LetGo
+                delivery.check()
 
     async def pause(self, seconds: float) -> None:
         """Wait before a record is tried again.
@@ -153,14 +155,13 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         if await self._positions.commit(offsets, confirm=confirm):
             self._confirmed = self._monotonic()
             return True
-        self.assigned.clear()
+        # The group gives us new partitions soon; until then nothing more of the old ones may come out of the buffer.
+        self._consumer.pause(*self._consumer.assignment())
         self._let_go.set()
         return False
 
     async def _settle_idle(self) -> None:
         """Commit the positions themselves: transaction markers occupy offsets, and lag would never become zero."""
-        if not self.assigned.is_set():
-            return
         try:
             async with asyncio.timeout(1):
                 places = {tp: await self._consumer.position(tp) for tp in self._consumer.assignment()}

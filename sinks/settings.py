@@ -1,10 +1,11 @@
 """Settings of the sinks that are not the archive."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sinks.rules import Start
 
 
 class SinksSettings(BaseSettings):
@@ -14,7 +15,9 @@ class SinksSettings(BaseSettings):
         env_prefix="SINKS_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
     )
 
-    start: Literal["now", "earliest"] = Field("now", description="Where a target that never ran begins to read.")
+    start: Start = Field(
+        "now", description="Where a target without a `start` of its own first begins to read: now, earliest, or a time."
+    )
     admin_host: str = "127.0.0.1"
     admin_port: int = Field(8083, description="Private port of /healthz and /metrics.")
     rules: Path | None = Field(None, validation_alias="TOCSIN_RULES", description="Rules file; default tocsin.yml.")
