@@ -9,7 +9,7 @@ DURATION := 60
 SEED := 7
 WORKERS := 3
 
-.PHONY: help install run test lint chaos clean
+.PHONY: help install run test lint chaos chaos-ingest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -38,6 +38,9 @@ lint: install  ## formatting, lint, types, import rules
 
 chaos: install  ## break the stream at random and count what is lost or doubled (DURATION=60 SEED=7 WORKERS=3)
 	@$(BIN)/python -m sandbox.chaos --duration $(DURATION) --seed $(SEED) --workers $(WORKERS)
+
+chaos-ingest: install  ## break ingest and its broker at random and count what was answered 200 and lost (DURATION=60 SEED=7)
+	@$(BIN)/python -m sandbox.chaos_ingest --duration $(DURATION) --seed $(SEED)
 
 clean:  ## remove what `make` made; the data folder stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
