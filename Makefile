@@ -9,7 +9,7 @@ DURATION := 60
 SEED := 7
 WORKERS := 3
 
-.PHONY: help install run test lint chaos chaos-ingest clean
+.PHONY: help install run test lint chaos chaos-ingest bench-ingest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -41,6 +41,9 @@ chaos: install  ## break the stream at random and count what is lost or doubled 
 
 chaos-ingest: install  ## break ingest and its broker at random and count what was answered 200 and lost (DURATION=60 SEED=7)
 	@$(BIN)/python -m sandbox.chaos_ingest --duration $(DURATION) --seed $(SEED)
+
+bench-ingest: install  ## acknowledged requests per second of ingest beside the usual endpoint and a bare ASGI callable
+	@$(BIN)/python -m bench.ingest
 
 clean:  ## remove what `make` made; the data folder stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
