@@ -31,6 +31,11 @@ def parse_duration(text: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 
 
+def _is_address(text: str) -> bool:
+    match = re.fullmatch(r"(?:[^\s:/\[\]]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", text.strip())
+    return match is not None and 0 < int(match[1]) < 65_536  # noqa: PLR2004 - the last port
+
+
 class KafkaSettings(BaseSettings):
     """How to reach the cluster, and how its topics are named and sized."""
 
@@ -64,6 +69,10 @@ class KafkaSettings(BaseSettings):
             raise NotReady(
                 "KAFKA_BOOTSTRAP_SERVERS is not set: name your cluster, "
                 "or start one with `tocsin broker` or `tocsin up`."
+            )
+        if not all(_is_address(each) for each in self.bootstrap_servers.split(",")):
+            raise NotReady(
+                "KAFKA_BOOTSTRAP_SERVERS must be host:port[,host:port…], for example kafka-1:9092,kafka-2:9092."
             )
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,

@@ -5,20 +5,23 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from ops import logs
+
+MAX_PORT = 65_535
 
 app = typer.Typer(
     name="tocsin",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="""Carry Sekoia.io notifications to the people who must see them: nothing lost, nothing doubled, urgent first.
-
-    `tocsin up` runs everything on this machine. The other commands are the rooms, one process each, as a cluster runs
-    them; they take their settings from the environment or a `.env` file.""",
+    help="Carry Sekoia.io notifications to the people who must see them: nothing lost, nothing doubled, urgent first."
+    "\n\n`tocsin up` runs everything on this machine. ingest, stream and sink are the rooms, one process each, as a "
+    "cluster runs them."
+    "\n\nSettings come from the environment or from `.env` in the working directory; `.env.example` lists all of them.",
 )
 topics_app = typer.Typer(no_args_is_help=True, help="Create the topics on your cluster, or check them.")
 app.add_typer(topics_app, name="topics")
@@ -81,7 +84,12 @@ def connect(
 
 @app.command()
 def ingest() -> None:
-    """Accept webhooks on INGEST_HOST:INGEST_PORT and write them to the raw topic."""
+    """Accept webhooks and write them to the raw topic; a sender gets 200 once Kafka has the event.
+
+    Needs INGEST_HOOKS (name=token), KAFKA_BOOTSTRAP_SERVERS and the topics (`tocsin topics create`).
+
+    Listens on INGEST_HOST:INGEST_PORT (127.0.0.1:8080); health and metrics are on port INGEST_ADMIN_PORT (8081).
+    """
     from ingest import main as ingest_main
 
     ingest_main.run()
@@ -89,7 +97,13 @@ def ingest() -> None:
 
 @app.command()
 def stream() -> None:
-    """Deduplicate and enrich: read the raw topic, write the enriched topic."""
+    """Deduplicate and enrich: read the raw topic, ask the Alert API, write the enriched topic.
+
+    Needs SEKOIA_API_KEY (permission SIC_READ_ALERTS), KAFKA_BOOTSTRAP_SERVERS and the topics.
+
+    SEKOIA_REGION names your tenant's region (FRA1). Start as many as you like, up to one per partition; health and
+    metrics are on port STREAM_ADMIN_PORT (8082).
+    """
     from stream import main as stream_main
 
     stream_main.run()
@@ -97,10 +111,17 @@ def stream() -> None:
 
 @app.command()
 def sink(
-    name: Annotated[str, typer.Argument(help="A target of the rules file, `teams`, or `archive`.")] = "",
+    name: Annotated[str, typer.Argument(help="`archive`, or a target of the rules file; all of them without it.")] = "",
     type_: Annotated[str, typer.Option("--type", help="Run all targets of this type instead.")] = "",
 ) -> None:
-    """Deliver the enriched topic to one target: `tocsin sink teams`, `tocsin sink archive`."""
+    """Deliver the enriched topic to a target: `tocsin sink teams`, `tocsin sink archive`.
+
+    Needs KAFKA_BOOTSTRAP_SERVERS, the topics, and a target: TEAMS_WEBHOOK_URL makes the one named `teams`, or a rules
+    file has several (TOCSIN_RULES, by default `tocsin.yml`). Health and metrics are on port SINKS_ADMIN_PORT (8083).
+
+    The archive needs no target: it writes to ARCHIVE_URL (by default TOCSIN_DATA/archive), health is on port
+    ARCHIVE_ADMIN_PORT (8084).
+    """
     if name == "archive":
         from sinks.archive import main as archive_main
 
@@ -114,9 +135,15 @@ def sink(
 @app.command()
 def broker(
     nodes: Annotated[int, typer.Option(min=1, max=5, help="How many brokers; three replicate.")] = 1,
-    port: Annotated[int, typer.Option(help="Port of the first broker; the others count up.")] = 9092,
+    port: Annotated[
+        int, typer.Option(min=1024, max=MAX_PORT - 5, help="Port of the first broker; the others count up.")
+    ] = 9092,
 ) -> None:
-    """Run the embedded Kafka alone, until Ctrl-C. Data stays in TOCSIN_DATA/kafka."""
+    """Run the embedded Kafka alone, until Ctrl-C; it listens on this machine only.
+
+    Needs nothing but, the first time, a network to fetch Kafka (45 MB). Data stays in TOCSIN_DATA/kafka (`data/kafka`).
+    It prints what to set KAFKA_BOOTSTRAP_SERVERS to. For trying out, tests and small sites.
+    """
     from sandbox import broker as sandbox_broker
 
     sandbox_broker.run(nodes=nodes, port=port)
@@ -124,7 +151,10 @@ def broker(
 
 @app.command()
 def simulate(
-    port: Annotated[int, typer.Option(help="Port of the Alert API and the receivers' page.")] = 8090,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=MAX_PORT, help="Port of the Alert API and the receivers' page; 0 takes a free one."),
+    ] = 8090,
     hook_url: Annotated[str, typer.Option(help="Where to post webhooks; none are posted without it.")] = "",
     rate: Annotated[float, typer.Option(min=0, help="New notifications per second.")] = 0.5,
     seed: Annotated[
@@ -139,7 +169,11 @@ def simulate(
         ),
     ] = None,
 ) -> None:
-    """Run the simulated tenant and the receivers alone: an Alert API with the vendor's firewall, and a Teams endpoint."""
+    """Run the simulated tenant and the receivers alone: an Alert API with the vendor's firewall, and a Teams endpoint.
+
+    Needs nothing. Point a stream at it with SEKOIA_API_BASE=http://127.0.0.1:8090 and any SEKOIA_API_KEY, a sink with
+    TEAMS_WEBHOOK_URL=http://127.0.0.1:8090/teams/soc?sig=simulated, and open the address to see the cards.
+    """
     from sandbox import simulate as sandbox_simulate
 
     sandbox_simulate.run(port=port, hook_url=hook_url, rate=rate, seed=seed, rich=rich_bodies, quirks=quirk or [])
@@ -147,7 +181,11 @@ def simulate(
 
 @topics_app.command("create")
 def topics_create() -> None:
-    """Create the topics that are missing; existing ones are left as they are."""
+    """Create the topics that are missing; existing ones are left as they are.
+
+    Needs KAFKA_BOOTSTRAP_SERVERS. KAFKA_PARTITIONS (12) holds for the life of a topic; KAFKA_REPLICATION_FACTOR and
+    KAFKA_MIN_ISR follow the number of brokers unless set.
+    """
     from ops import topics
 
     topics.create(KafkaSettings())
@@ -155,7 +193,10 @@ def topics_create() -> None:
 
 @topics_app.command("check")
 def topics_check() -> None:
-    """Compare the topics on the cluster with the contract; exits 1 when they differ."""
+    """Compare the topics on the cluster with the contract, and say how to mend what differs; exits 1 when one does.
+
+    Needs KAFKA_BOOTSTRAP_SERVERS; changes nothing.
+    """
     from ops import topics
 
     raise typer.Exit(topics.check(KafkaSettings()))
@@ -164,10 +205,11 @@ def topics_check() -> None:
 def main() -> None:
     """Run the command; every mistake a person can make ends in one sentence and exit code 2."""
     logs.configure()
+    unreachable = logs.hold_back_unreachable()
     try:
-        app()
+        app(prog_name="tocsin")
     except NotReady as error:
-        sys.exit(_sentence(str(error)))
+        sys.exit(_sentence(_with_cause(str(error), unreachable)))
     except ValidationError as error:
         sys.exit(_sentence(_settings_error(error)))
     except ModuleNotFoundError as error:
@@ -183,8 +225,23 @@ def _sentence(text: str) -> int:
     return 2
 
 
+def _with_cause(text: str, unreachable: list[str]) -> str:
+    """Add why Kafka could not be reached: a refused connection and a wrong certificate are mended differently."""
+    return f"{text.rstrip('.')} ({unreachable[-1]})." if unreachable and text.startswith("Kafka ") else text
+
+
 def _settings_error(error: ValidationError) -> str:
     """Name each wrong setting by its variable; never repeat its value, it may be a secret."""
     prefix = error.title.removesuffix("Settings").upper()
-    parts = [f"{prefix}_{'_'.join(str(x) for x in e['loc']).upper()}: {e['msg']}" for e in error.errors()]
-    return "; ".join(parts)
+    wrong: dict[str, list[str]] = {}
+    for each in error.errors():
+        name = str(each["loc"][0])
+        wrong.setdefault(name if name.isupper() else f"{prefix}_{name.upper()}", []).append(_reason(each))
+    return "; ".join(f"{name} must be {', or '.join(reasons)}" for name, reasons in wrong.items()) + "."
+
+
+def _reason(error: ErrorDetails) -> str:
+    if error["type"].startswith("time_delta"):
+        return "a duration, such as 90s, 15m, 24h or 14d"
+    text = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return text.partition(",")[0] if error["type"].endswith("_parsing") else text

@@ -27,3 +27,24 @@ def configure() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+class _Unreachable(logging.Filter):
+    """Holds back what aiokafka says of an address it cannot reach: whoever asked says so in a sentence of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: list[str] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith('Unable connect to "%s'):
+            return True
+        self.reasons[:] = [str(record.args[-1])] if isinstance(record.args, tuple) and record.args else []
+        return False
+
+
+def hold_back_unreachable() -> list[str]:
+    """Keep aiokafka's line about an address it cannot reach out of the log; return where the last reason is put."""
+    held = _Unreachable()
+    logging.getLogger("aiokafka").addFilter(held)
+    return held.reasons

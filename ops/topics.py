@@ -29,6 +29,14 @@ WITHIN = 10.0
 
 REQUEST_MS = 5000
 
+OTHER_PARTITIONS = (
+    "set KAFKA_PARTITIONS to what all topics have, or start anew under another KAFKA_TOPIC_PREFIX; "
+    "adding partitions would give keys another one."
+)
+FEWER_COPIES = (
+    "add copies with kafka-reassign-partitions.sh, or set KAFKA_REPLICATION_FACTOR if so few are what you want."
+)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -93,7 +101,9 @@ async def differences(kafka: KafkaSettings) -> list[str]:
     async def compare(admin: AIOKafkaAdminClient) -> list[str]:
         found, brokers = await _found(admin), await _brokers(admin)
         there = [topic for topic in contract(kafka) if topic.name in found]
-        lines = [f"{topic.name}: missing" for topic in contract(kafka) if topic.name not in found]
+        lines = [
+            f"{topic.name}: missing: run `tocsin topics create`" for topic in contract(kafka) if topic.name not in found
+        ]
         configs = await _configs(admin, [topic.name for topic in there])
         for topic in there:
             lines += _lines(topic, kafka, brokers, found[topic.name], configs[topic.name])
@@ -122,15 +132,23 @@ def _new(topic: Topic, kafka: KafkaSettings, brokers: int) -> NewTopic:
 
 
 def _lines(topic: Topic, kafka: KafkaSettings, brokers: int, found: Found, config: dict[str, str]) -> list[str]:
+    """Name what differs, and what to do about it."""
     lines = []
     brokers = max(brokers, found.replication)  # one that is down is not listed, and changes nothing of what must be
     if found.partitions != topic.partitions:
-        lines.append(f"{topic.name}: {found.partitions} partitions, must be {topic.partitions} (KAFKA_PARTITIONS)")
+        lines.append(
+            f"{topic.name}: {found.partitions} partitions, must be {topic.partitions} (KAFKA_PARTITIONS): "
+            + OTHER_PARTITIONS
+        )
     if found.replication < (replication := _replication(kafka, brokers)):  # more copies are nobody's loss
-        lines.append(f"{topic.name}: replication {found.replication}, must be {replication}")
+        lines.append(f"{topic.name}: replication {found.replication}, must be {replication}: {FEWER_COPIES}")
     for name, value in _config(topic, kafka, brokers).items():
         if config.get(name) != value:
-            lines.append(f"{topic.name}: {name} is {config.get(name)}, must be {value}")
+            lines.append(
+                f"{topic.name}: {name} is {config.get(name)}, must be {value}: kafka-configs.sh --bootstrap-server "
+                f"{kafka.bootstrap_servers} --alter --entity-type topics --entity-name {topic.name} "
+                f"--add-config {name}={value}"
+            )
     return lines
 
 

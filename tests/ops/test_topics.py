@@ -42,7 +42,7 @@ def test_more_acknowledgements_than_copies_are_refused():
         topics._new(contract(kafka)[0], kafka, 1)
 
 
-def test_every_difference_is_a_line():
+def test_every_difference_is_a_line_that_says_what_to_do():
     kafka = settings()
     topic = contract(kafka)[0]
     right = topic.config | {"min.insync.replicas": "2"}
@@ -50,12 +50,17 @@ def test_every_difference_is_a_line():
     assert topics._lines(topic, kafka, 3, Found(4, 5), right) == []  # more copies are no fault
     assert topics._lines(topic, kafka, 2, Found(4, 3), right) == []  # one of three brokers is down
     wrong = right | {"retention.ms": "1", "min.insync.replicas": "1"}
-    assert topics._lines(topic, kafka, 3, Found(3, 1), wrong) == [
-        "tocsin.raw.v1: 3 partitions, must be 4 (KAFKA_PARTITIONS)",
-        "tocsin.raw.v1: replication 1, must be 3",
-        f"tocsin.raw.v1: retention.ms is 1, must be {topic.config['retention.ms']}",
-        "tocsin.raw.v1: min.insync.replicas is 1, must be 2",
+    alter = "kafka-configs.sh --bootstrap-server 127.0.0.1:1 --alter --entity-type topics --entity-name tocsin.raw.v1"
+    alter += " --add-config"
+    retention = f"retention.ms={topic.config['retention.ms']}"
+    lines = topics._lines(topic, kafka, 3, Found(3, 1), wrong)
+    assert [line.partition(": ")[2] for line in lines] == [
+        "3 partitions, must be 4 (KAFKA_PARTITIONS): " + topics.OTHER_PARTITIONS,
+        "replication 1, must be 3: " + topics.FEWER_COPIES,
+        f"retention.ms is 1, must be {topic.config['retention.ms']}: {alter} {retention}",
+        f"min.insync.replicas is 1, must be 2: {alter} min.insync.replicas=2",
     ]
+    assert {line.partition(": ")[0] for line in lines} == {"tocsin.raw.v1"}
 
 
 @pytest.mark.parametrize("ask", [topics.ensure, topics.differences])
