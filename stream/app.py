@@ -101,6 +101,8 @@ def connect(app: faust.App, topics: Topics, owner: Owner) -> None:
                     app.consumer.track_message(message)
                     owner.put(_record(event))
         except Exception as error:  # noqa: BLE001 - ends the process: Faust would acknowledge and go on
+            if isinstance(error, StopAsyncIteration) and app.should_stop:
+                return  # a clean stop closes the queue
             end_process("the agent failed", error)
 
     _add_pages(app, owner)
