@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from sinks.destination import Unavailable, Undeliverable
+from sinks.text import clean
 
 AGAIN = frozenset({408, 425, 429})
 """Besides 5xx, the answers that ask for the same request again."""
@@ -59,8 +60,8 @@ def quote(body: bytes) -> str:
     """Return a short excerpt of an answer fit for a log; words that may be an address or a credential are left out."""
     words = re.split(r"[\s\x00-\x1f\x7f\"'<>,;{}]+", body[:2048].decode("utf-8", "replace"))
     kept = [word if _harmless(word) else "…" for word in words if word]
-    text = " ".join(kept)
-    return f": {text[:_MAX_QUOTE]}" if text else ""
+    text = clean(" ".join(kept), _MAX_QUOTE)
+    return f": {text}" if text else ""
 
 
 def _harmless(word: str) -> bool:

@@ -30,3 +30,13 @@ def _visible(char: str) -> str:
     if category in {"Cc", "Cs", "Cn", "Co"} or (category == "Cf" and char not in _JOINERS):
         return ""
     return char
+
+
+_SCHEME = re.compile(r"(?i)\b(https?|ftp|wss?|smb|ldaps?|file)://")
+_DOTTED = re.compile(r"(?<![\w.])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[^\W_][\w-]{0,62}\.)+[^\W\d_]{2,24})(?![\w])")
+
+
+def defang(text: str) -> str:
+    """Write addresses so that no client links them: `https://evil.example` becomes `https[:]//evil[.]example`."""
+    text = _SCHEME.sub(lambda match: f"{match[1]}[:]//", text)
+    return _DOTTED.sub(lambda match: "[.]".join(match[0].rsplit(".", 1)), text)

@@ -1,0 +1,134 @@
+"""E-mail, through an SMTP server."""
+
+from email.message import EmailMessage
+from typing import Annotated, Literal
+
+import aiosmtplib
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+
+from events.records import EnrichedEvent
+from sinks.destination import Delivered, Destination, TargetSettings, Unavailable, Undeliverable
+from sinks.mail import ADDRESS, compose
+from sinks.responses import quote
+
+REMEMBERED = 1_000
+"""Messages whose recipients are remembered while some of them are still to be reached."""
+
+TIMEOUT = 30.0
+"""Seconds for each step of the dialogue."""
+
+_FOR_EVER = 500
+
+
+def _address(text: str) -> str:
+    if not ADDRESS.fullmatch(text):
+        raise ValueError("write a plain address such as soc@example.org")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class EmailSettings(TargetSettings):
+    """Recipients, and the server that takes mail to them."""
+
+    server: str = Field(pattern=r"^[A-Za-z0-9.:\-\[\]]{1,253}$", description="Host name of the SMTP server.")
+    port: int = Field(587, ge=1, le=65_535)
+    security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="starttls (587), tls from the first byte (465), or none on a network you trust."
+    )
+    username: str | None = None
+    password: SecretStr | None = None
+    sender: Address
+    to: Annotated[list[Address], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)] = Field(
+        min_length=1, max_length=100
+    )
+    form: Literal["simple", "enriched"] = Field("simple", description="Title and link only, or what is known as well.")
+    ca_file: str | None = Field(None, description="Certificates to trust besides the system's.")
+
+    @model_validator(mode="after")
+    def _credentials(self) -> "EmailSettings":
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password are given together or not at all")
+        if self.password is not None and self.security == "none":
+            raise ValueError("a password is not sent without TLS: use starttls or tls")
+        return self
+
+
+class Email(Destination[EmailSettings]):
+    """Send each event as a mail, each recipient on their own.
+
+    The Message-ID is made of event id and revision and the same in every attempt: many mailboxes show such a mail once.
+    """
+
+    Settings = EmailSettings
+
+    async def open(self) -> None:
+        """Remember nobody yet; a connection is made when there is mail."""
+        self._reached: dict[str, set[str]] = {}
+
+    async def deliver(self, event: EnrichedEvent) -> Delivered:
+        """Send the mail to those whom an earlier attempt did not reach."""
+        settings = self.settings
+        mail = compose(event, sender=settings.sender, to=settings.to, enriched=settings.form == "enriched")
+        reached = self._reached.setdefault(mail["Message-ID"], set())
+        waiting = [address for address in settings.to if address not in reached]
+        try:
+            async with self._client() as client:
+                refused = await _send(client, mail, settings.sender, waiting)
+        except (OSError, aiosmtplib.SMTPException) as error:
+            raise _failure(error) from None
+        reached.update(set(waiting) - set(refused))
+        if any(code < _FOR_EVER for code, _ in refused.values()):
+            self._forget_oldest()
+            raise Unavailable(_said(refused))
+        del self._reached[mail["Message-ID"]]
+        if not reached:
+            raise Undeliverable(_said(refused))
+        status = f"accepted for {len(reached)} of {len(settings.to)}"
+        return Delivered(f"{status}, {_said(refused)}" if refused else status, outcome="accepted")
+
+    def _client(self) -> aiosmtplib.SMTP:
+        settings = self.settings
+        return aiosmtplib.SMTP(
+            hostname=settings.server,
+            port=settings.port,
+            username=settings.username,
+            password=settings.password.get_secret_value() if settings.password else None,
+            use_tls=settings.security == "tls",
+            start_tls=settings.security == "starttls",
+            cert_bundle=settings.ca_file,
+            timeout=TIMEOUT,
+        )
+
+    def _forget_oldest(self) -> None:
+        while len(self._reached) > REMEMBERED:
+            del self._reached[next(iter(self._reached))]
+
+
+async def _send(
+    client: aiosmtplib.SMTP, mail: EmailMessage, sender: str, waiting: list[str]
+) -> dict[str, tuple[int, str]]:
+    """Send the mail and return the recipients the server refused, each with its answer."""
+    try:
+        refused, _ = await client.send_message(mail, sender=sender, recipients=waiting)
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        return {one.recipient: (one.code, one.message) for one in error.recipients}
+    return {address: (answer.code, answer.message) for address, answer in refused.items()}
+
+
+def _failure(error: Exception) -> Unavailable | Undeliverable:
+    """Say what a failed dialogue means: a server that cannot be used is waited for, a mail it refuses is not."""
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        return Unavailable(f"the server refused user name and password (SMTP {error.code})")
+    if isinstance(error, aiosmtplib.SMTPDataError) and error.code >= _FOR_EVER:
+        return Undeliverable(f"SMTP {error.code}{quote(error.message.encode())}")
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return Unavailable(f"SMTP {error.code}{quote(error.message.encode())}")
+    return Unavailable(f"no mail could be handed over: {type(error).__name__}")
+
+
+def _said(refused: dict[str, tuple[int, str]]) -> str:
+    # Whom: the operator knows the addresses, and a receipt is not where they should be listed.
+    code, text = next(iter(refused.values()))
+    return f"{len(refused)} refused: SMTP {code}{quote(text.encode())}"

@@ -1,0 +1,71 @@
+"""A webhook of one's own: the event as JSON, signed."""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from events.codec import encode
+from events.records import EnrichedEvent
+from sinks import responses
+from sinks.destination import Delivered, Destination, TargetSettings
+from sinks.posting import Poster, check_url
+from sinks.standard_webhooks import check_secret, sign
+
+_PLAIN = re.compile(r"[a-zA-Z0-9-]{1,100}")
+_WORD = re.compile(r"[^a-zA-Z0-9_]+")
+
+
+class WebhookSettings(TargetSettings):
+    """An HTTP endpoint."""
+
+    url: Annotated[SecretStr, AfterValidator(check_url)]
+    """Where to post."""
+    body: Literal["enriched", "event"] = Field(
+        "enriched", description="The enriched record in a Standard Webhooks envelope, or the platform's own webhook."
+    )
+    secrets: Annotated[
+        list[Annotated[SecretStr, AfterValidator(check_secret)]],
+        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    ] = Field(default_factory=list, max_length=4, description="whsec_…; two while one replaces the other.")
+
+
+class Webhook(Destination[WebhookSettings]):
+    """Post each event to an HTTP endpoint.
+
+    `webhook-id` is made of event id and revision and the same in every attempt: a receiver that remembers it bears the
+    same event twice.
+    """
+
+    Settings = WebhookSettings
+
+    async def open(self) -> None:
+        """Make the HTTP client."""
+        self._poster = Poster(self.settings.url)
+        await self._poster.open(self.resources)
+
+    async def deliver(self, event: EnrichedEvent) -> Delivered:
+        """Post the event."""
+        body = orjson.dumps(event.event.model_dump(mode="json")) if self.settings.body == "event" else envelope(event)
+        headers = sign(self.settings.secrets, message_id(event), datetime.now(UTC), body)
+        answer = await self._poster.post(body, {"Content-Type": "application/json", **headers})
+        responses.check(answer)
+        return Delivered(f"HTTP {answer.status}")
+
+
+def message_id(event: EnrichedEvent) -> str:
+    """Return the id of an event's message; without dots, which separate what is signed."""
+    plain = event.event_id
+    if not _PLAIN.fullmatch(plain):  # hashed, not trimmed: two events must never share an id
+        plain = hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{plain}_{event.revision}"
+
+
+def envelope(event: EnrichedEvent) -> bytes:
+    """Return the event as `type`, `timestamp`, `data`."""
+    kind = ".".join(_WORD.sub("_", word).strip("_") or "unknown" for word in (event.event.type, event.event.action))
+    data = orjson.Fragment(encode(event))
+    return orjson.dumps({"type": kind, "timestamp": event.received_at.isoformat(), "data": data})

@@ -1,0 +1,60 @@
+"""The webhook as its receiver sees it, verified with the specification's own library."""
+
+import base64
+import importlib.util
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+from standardwebhooks import Webhook as Verifier
+
+from events.codec import decode_enriched
+from sinks.destinations.webhook import WebhookSettings, envelope, message_id
+from sinks.standard_webhooks import sign
+
+_spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
+assert _spec
+assert _spec.loader
+hostile = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(hostile)
+
+OLD, NEW = ("whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
+
+
+@given(hostile.events(), st.text(max_size=300))
+def test_a_receiver_with_the_old_or_the_new_secret_verifies_it(event, event_id):
+    event = event.model_copy(update={"event_id": event_id})
+    body = envelope(event)
+    headers = sign([SecretStr(NEW), SecretStr(OLD)], message_id(event), datetime.now(UTC), body)
+    for secret in (OLD, NEW):
+        got = Verifier(secret).verify(body.decode(), headers)
+        assert decode_enriched(orjson.dumps(got["data"])) == event
+    assert headers["webhook-id"].isascii()
+    assert "." not in headers["webhook-id"]
+
+
+def test_the_id_is_that_of_the_event_and_its_revision():
+    event = hostile.event()
+    assert message_id(event) == message_id(hostile.event()) != message_id(event.model_copy(update={"revision": 1}))
+
+
+def test_two_ids_that_differ_in_odd_characters_only_stay_two():
+    first, second = (hostile.event().model_copy(update={"event_id": one}) for one in ("a.b", "a-b"))
+    assert message_id(first) != message_id(second)
+
+
+def test_an_unknown_type_is_a_word_of_the_specification():
+    event = hostile.event()
+    event = event.model_copy(update={"event": event.event.model_copy(update={"type": "new thing/2", "action": "ü"})})
+    assert orjson.loads(envelope(event))["type"] == "new_thing_2.unknown"
+
+
+@pytest.mark.parametrize("secret", ["geheim", "whsec_!!!", "whsec_" + base64.b64encode(b"short").decode()])
+def test_a_secret_of_another_form_is_refused_unseen(secret):
+    with pytest.raises(ValidationError, match="a secret") as raised:
+        WebhookSettings.model_validate({"url": "https://h.example/x", "secrets": secret})
+    assert secret not in str(raised.value)
