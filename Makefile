@@ -9,7 +9,7 @@ DURATION := 60
 SEED := 7
 WORKERS := 3
 
-.PHONY: help install run test lint chaos chaos-ingest bench-ingest clean
+.PHONY: help install run test lint chaos chaos-ingest bench-ingest bench-stream clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -44,6 +44,9 @@ chaos-ingest: install  ## break ingest and its broker at random and count what w
 
 bench-ingest: install  ## acknowledged requests per second of ingest beside the usual endpoint and a bare ASGI callable
 	@$(BIN)/python -m bench.ingest
+
+bench-stream: install  ## events per second of the stream beside the textbook Faust agent and a bare aiokafka loop
+	@$(BIN)/python -m bench.stream
 
 clean:  ## remove what `make` made; the data folder stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -21,8 +21,8 @@ SETTLED_WITHIN = 30.0
 """Seconds for the group to settle before a worker is paused; one that owns nothing makes no zombie."""
 MOVED_WITHIN = 45.0
 """Seconds for the group to go on without a paused worker: its session, and a rebalance."""
-REBALANCE = 30.0
-"""Seconds for every broker to be back at the end."""
+BACK_WITHIN = 60.0
+"""Seconds for a broker to be back."""
 TINY = "300"
 """Bytes; no enriched record is that small, so every write is refused for good."""
 WRONG_ANSWERS = {
@@ -188,7 +188,7 @@ class Saboteur:
     async def _brokers_back(self) -> None:
         """Wait until all nodes answer: with two of three away nothing can be written, which proves little."""
         try:
-            await self._site.brokers.ready(within=REBALANCE)
+            await self._site.brokers.ready(within=BACK_WITHIN)
         except NotReady as error:
             self._say(str(error))
 

@@ -37,7 +37,7 @@ TRACKS: Mapping[str, Track] = {
     ),
     "brokers": Track({"broker-kill": 3, "broker-pause": 1}, (6, 20), (1, 8)),
     "api": Track(
-        {"api-error": 3, "api-limit": 1, "api-hang": 1, "api-refused": 0.5}, (8, 40), (0, 0), opening="api-error"
+        {"api-error": 3, "api-limit": 1, "api-hang": 1, "api-refused": 0.5}, (15, 90), (0, 0), opening="api-error"
     ),
     "topics": Track({"produce-error": 1}, (20, 80), (4, 9)),
 }
