@@ -42,12 +42,19 @@ class ArchiveSettings(BaseSettings):
         """
         if not self.url:
             return (self.data / "archive").absolute()
-        address = urlsplit(self.url)
+        no_folder = NotReady(
+            "ARCHIVE_URL is not the address of a folder: write it as file:///path/of/the/folder, %23 for # and %3F for ?."
+        )
+        try:
+            address = urlsplit(self.url)
+        except ValueError:
+            raise no_folder from None
         if address.scheme in {"s3", "s3a", "gs", "az", "abfs", "http", "https"}:
             raise NotReady(
                 f"ARCHIVE_URL starts with {address.scheme}://: object storage comes later, name a file:///… folder."
             )
         path = unquote(address.path)
-        if address.scheme != "file" or address.netloc not in {"", "localhost"} or not path.startswith("/"):
-            raise NotReady("ARCHIVE_URL is not the address of a folder: write it as file:///path/of/the/folder.")
+        here = address.scheme == "file" and address.netloc in {"", "localhost"} and path.startswith("/")
+        if not here or address.query or address.fragment or "\0" in path:
+            raise no_folder
         return Path(path)
