@@ -1,0 +1,89 @@
+"""The sweep takes what no entry can list any more, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from sinks.archive import layout
+from sinks.archive.storage import Folder
+from sinks.archive.sweep import sweep
+from sinks.archive.writer import PartitionWriter
+
+DAY = "enriched/tenant=a/date=2026-07-29"
+
+
+@pytest.fixture
+def root(tmp_path, records) -> Path:
+    """Return an archive of partition 0 whose next entry is number 4."""
+    writer = PartitionWriter(Folder(tmp_path), "t", 0, "w")
+    writer.claim(log_start=0, log_end=100)
+    for first in (0, 6, 12):
+        writer.commit(first + 6, writer.write(records(first, first + 6)).files)
+    return tmp_path
+
+
+def names(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def leave(root: Path, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"left")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{DAY}/t-0-18-3.parquet",
+        f"{DAY}/t-0-99-0.parquet",
+        f"{DAY}/.t-0-18-3.parquet.0123abcd.tmp",
+        "enriched/tenant=new/date=2020-01-01/t-0-18-2.parquet",
+        "manifest/t/0/.000000000003.json.0123abcd.tmp",
+    ],
+)
+def test_what_a_crash_left(root, path, offsets):
+    before = names(root)
+    leave(root, path)
+    assert sweep(Folder(root), "t", {0: 4}) == 1
+    assert names(root) == before
+    assert offsets(root) == list(range(18))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{DAY}/t-0-18-4.parquet",  # the number is still to come: a living writer's
+        f"{DAY}/.t-0-18-4.parquet.0123abcd.tmp",
+        f"{DAY}/t-1-18-3.parquet",  # another partition, which this process does not own
+        f"{DAY}/t.x-0-18-3.parquet",
+        f"{DAY}/u-0-18-3.parquet",
+        f"{DAY}/notes.txt",
+        "manifest/t/0/.000000000004.json.0123abcd.tmp",
+        "manifest/t/0/notes.json",
+        "manifest/t/1/.000000000003.json.0123abcd.tmp",
+        "notes.parquet",
+    ],
+)
+def test_what_may_be_somebodys(root, path):
+    leave(root, path)
+    before = names(root)
+    assert sweep(Folder(root), "t", {0: 4}) == 0
+    assert names(root) == before
+
+
+def test_many_at_once_and_again(root):
+    leave(root, *(f"{DAY}/t-0-{offset}-3.parquet" for offset in range(20, 30)))
+    assert sweep(Folder(root), "t", {0: 4}) == 10
+    assert sweep(Folder(root), "t", {0: 4}) == 0
+
+
+def test_an_empty_folder(tmp_path):
+    assert sweep(Folder(tmp_path), "t", {}) == 0
+    assert sweep(Folder(tmp_path), "t", {0: 1}) == 0
+
+
+def test_names_are_told_apart_by_their_partition(root):
+    name = layout.data_name("t-0", 1, 18, 3)  # of topic `t-0`, partition 1
+    leave(root, f"{DAY}/{name}")
+    assert sweep(Folder(root), "t", {0: 4, 1: 4, 18: 4}) == 0
