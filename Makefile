@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 DURATION := 60
 SEED := 7
 WORKERS := 3
+BLOCK := 600
+EVENTS := 20000
 
-.PHONY: help install run test lint chaos chaos-ingest bench-ingest bench-stream clean
+.PHONY: help install run test lint chaos chaos-api chaos-ingest bench-ingest bench-stream clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -38,6 +40,9 @@ lint: install  ## formatting, lint, types, import rules
 
 chaos: install  ## break the stream at random and count what is lost or doubled (DURATION=60 SEED=7 WORKERS=3)
 	@$(BIN)/python -m sandbox.chaos --duration $(DURATION) --seed $(SEED) --workers $(WORKERS)
+
+chaos-api: install  ## take the Alert API away while events flow: are the urgent told, and all completed later? (BLOCK=600 EVENTS=20000)
+	@$(BIN)/python -m sandbox.chaos_api --block $(BLOCK) --events $(EVENTS) --seed $(SEED)
 
 chaos-ingest: install  ## break ingest and its broker at random and count what was answered 200 and lost (DURATION=60 SEED=7)
 	@$(BIN)/python -m sandbox.chaos_ingest --duration $(DURATION) --seed $(SEED)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Coroutine
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import typer
 
@@ -26,6 +26,8 @@ from sandbox.chaos_report import GOOD, Result
 from sandbox.chaos_site import Say, Site
 from sandbox.journal import Journal
 from sandbox.lag import Lag
+
+T = TypeVar("T")
 
 DRAIN = 900.0
 """Seconds for the stream to finish everything once the faults are over; its breaker may pause for ten minutes."""
@@ -59,7 +61,7 @@ def command(
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     say = since(time.monotonic())
     say(f"chaos: {duration:g} s, seed {seed}, {workers} workers, {rate:g} records/s")
-    with _folder(keep) as folder:
+    with RunFolder(keep) as folder:
         run = _Chaos(folder.path, duration, seed, workers, rate, say)
         result = finished(run.run(sabotage_))
         for line in result.lines():
@@ -148,10 +150,10 @@ def since(began: float) -> Say:
     return say
 
 
-def finished(work: Coroutine[Any, Any, Result]) -> Result:
+def finished(work: Coroutine[Any, Any, T]) -> T:
     """Run it to its end; a person or a supervisor who stops it gets everything stopped, and exit code 130."""
 
-    async def stoppable() -> Result:
+    async def stoppable() -> T:
         task = asyncio.ensure_future(work)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await task
@@ -163,7 +165,7 @@ def finished(work: Coroutine[Any, Any, Result]) -> Result:
         raise typer.Exit(STOPPED) from None
 
 
-class _folder:  # noqa: N801 - read as a function
+class RunFolder:
     """A folder for a run: removed after a good one, kept and named after a bad one."""
 
     def __init__(self, wanted: Path | None) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -84,11 +84,11 @@ class Feed:
 
     async def poison(self, count: int, partition: int = 0) -> None:
         """Write a row of undecodable records to one partition, as a broken producer would."""
-        await self._deliver([Delivery(b"poison %d" % number, None, (), partition) for number in range(count)])
+        await self.deliver([Delivery(b"poison %d" % number, None, (), partition) for number in range(count)])
 
     async def _tick(self, deliveries: list[Delivery]) -> None:
         try:
-            await self._deliver(deliveries)
+            await self.deliver(deliveries)
         finally:
             self._slots.release()
 
@@ -109,7 +109,7 @@ class Feed:
         """Deliver a body anew: to ingest that is another delivery, with an event id of its own where the body has no time."""
         return delivered(earlier.value or b"")
 
-    async def _deliver(self, deliveries: list[Delivery]) -> None:
+    async def deliver(self, deliveries: list[Delivery]) -> None:
         """Write until everything is acknowledged; what was tried without an answer may be there twice."""
         left = deliveries
         while left:
@@ -170,15 +170,3 @@ def delivered(body: bytes, at: datetime | None = None) -> Delivery:
     name = identify(orjson.loads(body), body, delivery)
     headers = RawHeaders(name.event_id, name.kind, delivery, at or datetime.now(UTC), hook="chaos")
     return Delivery(body, name.key, headers.to_kafka())
-
-
-def alert_bodies(tenant: Tenant, random: Random) -> Iterator[bytes]:
-    """Yield documented bodies about alerts only: each new alert, and now and then a second event of one."""
-    known: deque[str] = deque(maxlen=200)
-    while True:
-        if known and random.random() < 0.2:  # noqa: PLR2004 - the mix
-            body = tenant.add_similar(random.choice(known))
-        else:
-            body = tenant.create_alert()
-            known.append(body["attributes"]["uuid"])
-        yield orjson.dumps(body)

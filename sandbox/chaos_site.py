@@ -110,14 +110,14 @@ def _note(restart: Restart, exits: Counter[int], say: Say) -> None:
 
 def _process(layout: plan.Layout, name: str) -> Process:
     """Return a worker with a port and a scratch folder of its own."""
-    ports = replace(layout.ports, stream_admin=_free_port())
+    ports = replace(layout.ports, stream_admin=free_port())
     settings = {"KAFKA_PARTITIONS": str(PARTITIONS), "STREAM_DATA": str(layout.data / name)}
     own = replace(layout, ports=ports, extra={"stream": settings})
     process = next(room for room in plan.rooms(own) if room.name == "stream")
     return replace(process, name=name, log=layout.data / "logs" / f"{name}.log")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a free port that no outgoing connection can take while a worker is down."""
     return next(port for port in iter(lambda: secrets.choice(QUIET_PORTS), 0) if plan.is_free(port))
 

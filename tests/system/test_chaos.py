@@ -21,3 +21,11 @@ def test_a_short_run_makes_a_zombie_and_finds_exactly_what_was_spoiled(tmp_path)
     assert found["faults"] >= 1, everything
     assert (found["doubled"], found["missing"], found["invented"], found["blocks"]) == (1, 0, 0, 0), everything
     assert found["reordered"] <= 1, "a double stands behind later ones of its partition"
+
+
+@pytest.mark.system
+def test_the_urgent_are_told_while_the_alert_api_is_away_and_all_are_completed_later(tmp_path):
+    command = [sys.executable, "-m", "sandbox.chaos_api", "--block", "8", "--events", "200", "--seed", "7"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip() == "urgent_unnotified_within_15s=0 completed=200 blocks_caused=0"
