@@ -4,113 +4,162 @@ import operator
 import re
 from collections.abc import Callable
 from fnmatch import translate
-from typing import Annotated, Any
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from events.records import EnrichedEvent
-from sinks.summary import obj, urgency
+from sinks import fields
+from sinks.hours import Hours, within
+from sinks.verdict import Condition, Verdict, absent, every, negate, some
 
-Verdict = bool | None
-"""True, False, or None: the field is part of the alert, and the alert has not been fetched."""
-
-Condition = Callable[[EnrichedEvent], Verdict]
-
-_COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
     ">": operator.gt,
     "<": operator.lt,
     "=": operator.eq,
 }
-_THRESHOLD = re.compile(r"\s*(>=|<=|>|<|=)\s*(\d{1,3})\s*")
+_THRESHOLD = re.compile(r"\s*(>=|<=|>|<|=)\s*(\d{1,6})\s*")
+_ADDRESS = re.compile(r"[0-9a-fA-F:.]*[:.][0-9a-fA-F:.]+")
+_LEVELS = {"low": (0, 20), "moderate": (20, 40), "high": (40, 60), "major": (60, 80), "urgent": (80, 101)}
+
+_Network = IPv4Network | IPv6Network
+_Address = IPv4Address | IPv6Address
 
 
 def _threshold(text: object) -> object:
-    if not isinstance(text, str) or not _THRESHOLD.fullmatch(text):
-        raise ValueError("write a comparison with a number from 0 to 100, for example '>= 70'")
-    return text
+    if isinstance(text, str) and (_THRESHOLD.fullmatch(text) or text.strip().lower() in _LEVELS):
+        return text
+    raise ValueError("write a comparison such as '>= 70'; for urgency also low, moderate, high, major or urgent")
 
 
 Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 """One pattern or several, of which one must fit; `*` and `?` as in file names, case does not count."""
 
+Threshold = Annotated[str, BeforeValidator(_threshold)]
+
 
 class Conditions(BaseModel):
     """What an event must be; all conditions given must hold, so none given is every event."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
 
     type: Names = Field(default_factory=list, description="alert, alert-comment, case, content-proposal, …")
     action: Names = Field(default_factory=list, description="created, updated, deleted, …")
-    urgency: Annotated[str, BeforeValidator(_threshold)] | None = Field(None, description="Such as '>= 70'.")
+    changed: Names = Field(default_factory=list, description="Field an update names: status, similar, …")
+    tenant: Names = Field(default_factory=list, description="Tenant of this installation.")
+    hook: Names = Field(default_factory=list, description="Hook it came in by.")
+    origin: Names = Field(default_factory=list, description="webhook or catch-up.")
+    urgency: Threshold | None = Field(None, description="'>= 70', or a level: low, moderate, high, major, urgent.")
+    asset_criticality: Threshold | None = Field(None, description="Such as '>= 80'.")
+    similar: Threshold | None = Field(None, description="How many events the alert groups.")
+    status: Names = Field(default_factory=list, description="Name of the alert's status.")
+    stage: Names = Field(default_factory=list, description="Stage of a custom status: Open, In progress, Closed.")
     entity: Names = Field(default_factory=list, description="Name or uuid of the alert's entity.")
     rule: Names = Field(default_factory=list, description="Name or uuid of the detection rule.")
+    alert_type: Names = Field(default_factory=list, description="malware, brute-force, phishing, …")
+    category: Names = Field(default_factory=list, description="malicious-code, intrusion-attempts, …")
+    asset: Names = Field(default_factory=list, description="Name or uuid of an asset.")
+    community: Names = Field(default_factory=list, description="Name or uuid of the community.")
+    kill_chain: Names = Field(default_factory=list, description="Short id of the kill chain's phase.")
+    source: Names = Field(default_factory=list, description="Name, address, or network such as 10.0.0.0/8.")
+    target: Names = Field(default_factory=list, description="Name, address, or network such as 10.0.0.0/8.")
+    tlp: Names = Field(default_factory=list, description="Of a report.")
+    threat: Names = Field(default_factory=list, description="Of a report.")
+    sector: Names = Field(default_factory=list, description="Of a report.")
+    country: Names = Field(default_factory=list, description="Of a report.")
+    when: Hours | None = Field(None, description="Only at these times; the time is that of the event's arrival.")
+    any: list["Conditions"] = Field(default_factory=list, description="One of these must hold.")
+    all: list["Conditions"] = Field(default_factory=list, description="All of these must hold.")
+    not_: "Conditions | None" = Field(None, alias="not", description="This must not hold.")
 
 
 def compile_conditions(conditions: Conditions) -> Condition:
-    """Return one function for all conditions: no beats not known, not known beats yes."""
+    """Return one function for all conditions."""
     checks: list[Condition] = []
-    if conditions.type:
-        checks.append(_always(conditions.type, lambda event: event.event.type))
-    if conditions.action:
-        checks.append(_always(conditions.action, lambda event: event.event.action))
-    if conditions.urgency:
-        checks.append(_compare(conditions.urgency))
-    if conditions.entity:
-        checks.append(_of_alert(conditions.entity, "entity"))
-    if conditions.rule:
-        checks.append(_of_alert(conditions.rule, "rule"))
-
-    def every(event: EnrichedEvent) -> Verdict:
-        verdict: Verdict = True
-        for check in checks:
-            answer = check(event)
-            if answer is False:
-                return False
-            if answer is None:
-                verdict = None
-        return verdict
-
-    return every
+    for name, read in fields.ALWAYS.items():
+        if patterns := getattr(conditions, name):
+            checks.append(_texts(patterns, read, "known"))
+    if conditions.when:
+        checks.append(_when(conditions.when))
+    for name, number in fields.NUMBERS.items():
+        if threshold := getattr(conditions, name):
+            checks.append(_compare(threshold, number))
+    for name, read in fields.ENRICHED.items():
+        if patterns := getattr(conditions, name):
+            checks.append(_texts(patterns, read, "partly" if name in fields.LOOKED_UP else "enriched"))
+    checks += [compile_conditions(one) for one in conditions.all]
+    if conditions.any:
+        checks.append(some([compile_conditions(one) for one in conditions.any]))
+    if conditions.not_:
+        checks.append(negate(compile_conditions(conditions.not_)))
+    return every(checks)
 
 
-def _always(patterns: list[str], field: Callable[[EnrichedEvent], str]) -> Condition:
-    fits = _pattern(patterns)
-    return lambda event: fits(field(event))
-
-
-def _of_alert(patterns: list[str], name: str) -> Condition:
+def _texts(patterns: list[str], read: fields.Texts, told: Literal["known", "enriched", "partly"]) -> Condition:
     fits = _pattern(patterns)
 
     def check(event: EnrichedEvent) -> Verdict:
-        # The vendor's live stream names rule and entity in the event itself; such an event needs no look-up.
-        inner, given = obj(event.alert, name), event.event.attributes
-        values = (inner.get("name"), inner.get("uuid"), given.get(f"{name}_name"), given.get(f"{name}_uuid"))
-        known = [value for value in values if isinstance(value, str)]
-        return any(fits(value) for value in known) if known else _absent(event)
+        values = read(event)
+        if any(map(fits, values)):
+            return True
+        # A look-up may still add a name that fits.
+        return absent(event) if told == "partly" or (told == "enriched" and not values) else False
 
     return check
 
 
-def _compare(threshold: str) -> Condition:
+def _compare(threshold: str, read: fields.Number) -> Condition:
     match = _THRESHOLD.fullmatch(threshold)
-    sign, number = match.groups() if match else (">=", "0")
-    compare, limit = _COMPARISONS[sign], int(number)
+    if match:
+        compare, limit = _COMPARISONS[match[1]], float(match[2])
+        return _number(read, lambda value: compare(value, limit))
+    least, below = _LEVELS[threshold.strip().lower()]
+    return _number(read, lambda value: least <= value < below)
 
+
+def _number(read: fields.Number, holds: Callable[[float], bool]) -> Condition:
     def check(event: EnrichedEvent) -> Verdict:
-        known = urgency(event)
-        return compare(known.value, limit) if known else _absent(event)
+        value = read(event)
+        return absent(event) if value is None else holds(value)
 
     return check
 
 
-def _absent(event: EnrichedEvent) -> Verdict:
-    """Answer for a field that is not there: not known while the alert has not been fetched, else no."""
-    waiting = event.alert is None and event.enrichment.status in {"pending", "unavailable"}
-    return None if waiting else False
+def _when(hours: Hours) -> Condition:
+    inside = within(hours)
+    return lambda event: inside(event.received_at)
 
 
 def _pattern(patterns: list[str]) -> Callable[[Any], bool]:
+    networks = [network for pattern in patterns if (network := _network(pattern))]
     compiled = re.compile("|".join(translate(pattern.casefold()) for pattern in patterns))
-    return lambda value: compiled.match(value.casefold()) is not None
+
+    @lru_cache(maxsize=1024)  # rules, entities and assets are few; their names come again and again
+    def fits(value: str) -> bool:
+        if compiled.match(value.casefold()):
+            return True
+        return bool(networks) and any(address in network for address in _addresses(value) for network in networks)
+
+    return fits
+
+
+def _network(pattern: str) -> _Network | None:
+    try:
+        return ip_network(pattern, strict=False) if "/" in pattern else None
+    except ValueError:
+        return None
+
+
+def _addresses(value: str) -> list[_Address]:
+    """Find the addresses in a source or target: "10.1.2.3", or "PC-7 (10.1.2.3)"."""
+    found = []
+    for text in _ADDRESS.findall(value[:500]):
+        try:
+            found.append(ip_address(text.rstrip(".")))
+        except ValueError:
+            continue
+    return found

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from events.records import EnrichedEvent, Enrichment
-from sinks.conditions import Condition, Conditions, compile_conditions
+from sinks.conditions import Conditions, compile_conditions
 from sinks.destination import TargetSettings
+from sinks.verdict import Condition
 
 Start = Literal["now", "earliest"] | AwareDatetime
 """Where a target that never ran begins to read."""

@@ -1,0 +1,75 @@
+"""Office hours: days and times in a time zone."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, time
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24):([0-5]\d)")
+
+
+def _days(text: str) -> str:
+    for part in text.split(","):
+        first, _, last = part.strip().lower().partition("-")
+        if first not in DAYS or (last and last not in DAYS):
+            raise ValueError("write days such as mon-fri or sat,sun")
+    return text
+
+
+def _span(text: str) -> str:
+    if not _SPAN.fullmatch(text) or text.endswith(("24:01", "24:59")):
+        raise ValueError("write a span such as '08:00-18:30'; '22:00-06:00' goes over midnight")
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name!r}; write one such as Europe/Paris") from None
+    return name
+
+
+class Hours(BaseModel):
+    """A weekly span of time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    days: Annotated[str, AfterValidator(_days)] = Field("mon-sun", description="mon-fri, or sat,sun.")
+    hours: Annotated[str, AfterValidator(_span)] = Field("00:00-24:00", description="'08:00-18:30', local time.")
+    zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="Such as Europe/Paris.")
+
+
+def within(hours: Hours) -> Callable[[datetime], bool]:
+    """Return a function that says whether a time lies in the span; one over midnight belongs to the day it begins."""
+    days, zone = _numbers(hours.days), ZoneInfo(hours.zone)
+    match = _SPAN.fullmatch(hours.hours)
+    if match is None:
+        raise ValueError(hours.hours)
+    begin, end = (int(match[1]), int(match[2])), (int(match[3]), int(match[4]))
+
+    def check(at: datetime) -> bool:
+        local = at.astimezone(zone)
+        now = _clock(local.time())
+        if begin < end:
+            return local.weekday() in days and begin <= now < end
+        return (local.weekday() in days and now >= begin) or ((local.weekday() - 1) % 7 in days and now < end)
+
+    return check
+
+
+def _clock(at: time) -> tuple[int, int]:
+    return at.hour, at.minute
+
+
+def _numbers(text: str) -> frozenset[int]:
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().lower().partition("-")
+        begin, end = DAYS.index(first), DAYS.index(last or first)
+        numbers.update((begin + n) % 7 for n in range((end - begin) % 7 + 1))
+    return frozenset(numbers)
