@@ -1,7 +1,6 @@
 """The supervisor: it keeps child processes running and leaves none behind, however it ends itself."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from events.errors import NotReady
+from sandbox import signals
 from sandbox.logfile import last_line, rotate
 
 FIRST_PAUSE = 0.5
@@ -60,7 +60,7 @@ class Restart:
     pause: float
 
     def __str__(self) -> str:
-        how = f"killed by {_signal_name(-self.code)}" if self.code < 0 else f"ended with exit code {self.code}"
+        how = f"killed by {signals.name_of(-self.code)}" if self.code < 0 else f"ended with exit code {self.code}"
         return f"{self.name} {how}; starting it again in {self.pause:g} s"
 
 
@@ -212,12 +212,12 @@ class _Child:
         while not (await asyncio.wait({end}, timeout=LOOK_AT_LOG))[0]:
             rotate(self.process.log)
         code = end.result()
-        _signal_group(running.pid, signal.SIGKILL)  # workers it left behind hold its port
+        signals.send_to_group(running.pid, signal.SIGKILL)  # workers it left behind hold its port
         return code
 
     def signal(self, number: signal.Signals) -> None:
         if self.pid is not None:
-            _signal_group(self.pid, number)
+            signals.send_to_group(self.pid, number)
 
     async def _told_to_stop(self, within: float) -> bool:
         try:
@@ -242,15 +242,3 @@ async def _end(children: list[_Child], within: float) -> None:
             log.warning("process did not stop, killing it", process=child.process.name)
             child.signal(signal.SIGKILL)
     await asyncio.wait(keepers, timeout=2)
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone already
-        os.killpg(pid, number)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
