@@ -34,15 +34,18 @@ START = 60.0
 class Server:
     """One contender, as a process on its own core, with topics of its own."""
 
-    def __init__(self, name, bootstrap, core, folder):
+    def __init__(self, name, bootstrap, core, folder, partitions=12):
         self.name = name
-        self.kafka = KafkaSettings(bootstrap_servers=bootstrap, topic_prefix=f"{name}.", partitions=12, _env_file=None)
+        self.kafka = KafkaSettings(
+            bootstrap_servers=bootstrap, topic_prefix=f"{name}.", partitions=partitions, _env_file=None
+        )
         self.port, admin = free_port(), free_port()
         self.rounds, self.cpu_us = [], []
         self._log = folder / f"{name}.log"
         self._env = bare_environment() | {
             "BENCH_PORT": str(self.port),
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "KAFKA_PARTITIONS": str(partitions),
             "KAFKA_TOPIC_PREFIX": self.kafka.topic_prefix,
             "INGEST_HOOKS": f"bench={TOKEN}",
             "INGEST_PORT": str(self.port),
@@ -143,7 +146,9 @@ def run(options, folder):
     kafka = EmbeddedKafka(folder / "kafka")
     asyncio.run(kafka.start())
     try:
-        servers = {name: Server(name, kafka.bootstrap, core, folder) for name in (*MEASURED, "nothing")}
+        servers = {
+            name: Server(name, kafka.bootstrap, core, folder, options.partitions) for name in (*MEASURED, "nothing")
+        }
         for name in MEASURED:
             asyncio.run(topics.ensure(servers[name].kafka))
         with ExitStack() as stack:
@@ -200,6 +205,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=6.0, help="how long each contender is measured each time")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--partitions", type=int, default=12, help="of each topic; fewer make larger batches")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-", ignore_cleanup_errors=True) as folder:
         sys.exit(run(options, Path(folder)))
