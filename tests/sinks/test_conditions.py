@@ -40,9 +40,6 @@ def event(
         event=WebhookEvent(type=kind, action="updated", attributes=attributes, metadata={"community_uuid": "c1"}),
         alert=alert,
         names={} if alert is None else NAMES,
-            "community": {"uuid": "c1", "name": "Acme"},
-            "assets": {"as1": {"name": "dc01"}, "as2": {"name": "dc02"}},
-        },
         enrichment=Enrichment(status=status),
     )
 
