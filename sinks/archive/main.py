@@ -1,41 +1,41 @@
-"""The loop of the archive: read everything, write files, list them in the manifest, then commit."""
+"""The archive as a process: what it needs, how it ends, and one sentence where it cannot go on."""
 
 import asyncio
-import os
 import signal
-import socket
-import time
-from dataclasses import dataclass, field
-from typing import Any
 
-import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
 
 from events.errors import NotReady
-from events.headers import DeadLetter
 from events.settings import KafkaSettings
 from events.topics import Topics
 from sinks import health
-from sinks.archive import metrics
+from sinks.archive.consumer import Archive
+from sinks.archive.manifest import BrokenManifest, Superseded
 from sinks.archive.settings import ArchiveSettings
 from sinks.archive.storage import Folder
-from sinks.archive.sweep import sweep
-from sinks.archive.writer import PartitionWriter
-
-log = structlog.get_logger()
 
 
 def run() -> None:
     """Archive until SIGTERM or SIGINT.
 
-    Raises NotReady; an OSError of the folder ends the process without committing.
+    Raises NotReady, also for what stops it later: nothing is committed then, and another start goes on where it was.
     """
     settings, kafka = ArchiveSettings(), KafkaSettings()
     folder = Folder(settings.root())
     folder.check()
-    asyncio.run(_run(settings, kafka, folder))
+    try:
+        asyncio.run(_run(settings, kafka, folder))
+    except OSError as error:
+        reason = error.strerror or error
+        raise NotReady(
+            f"The archive's folder {folder.root} failed ({reason}): nothing is lost, start again once it is mended."
+        ) from error
+    except OffsetOutOfRangeError as error:
+        raise NotReady("Records left Kafka before they were archived: the next start names their offsets.") from error
+    except (Superseded, BrokenManifest) as error:
+        raise NotReady(str(error)) from error
 
 
 async def _run(settings: ArchiveSettings, kafka: KafkaSettings, folder: Folder) -> None:
@@ -81,156 +81,3 @@ async def _check(kafka: KafkaSettings, topics: Topics) -> None:
     for topic in (topics.enriched, topics.dead_letters):
         if topic not in there:
             raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
-
-
-@dataclass
-class _Buffer:
-    """What was read of a partition and is not archived yet."""
-
-    writer: PartitionWriter
-    records: list[ConsumerRecord] = field(default_factory=list)
-    bytes: int = 0
-    since: float = 0.0
-
-
-class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Own partitions as the group gives them; where each goes on is the manifest's word, never the group's."""
-
-    def __init__(
-        self,
-        settings: ArchiveSettings,
-        topics: Topics,
-        folder: Folder,
-        consumer: AIOKafkaConsumer,
-        producer: AIOKafkaProducer,
-    ) -> None:
-        self._settings = settings
-        self._topics = topics
-        self._folder = folder
-        self._consumer = consumer
-        self._producer = producer
-        self._name = f"{socket.gethostname()}/{os.getpid()}"
-        self._buffers: dict[TopicPartition, _Buffer] = {}
-        self._turn = asyncio.Lock()
-        self._assignments = 0
-        self._failed: BaseException | None = None
-        self._stopping = False
-
-    def stop(self) -> None:
-        """Archive what was read, commit, and return from `run`."""
-        self._stopping = True
-
-    def health(self) -> tuple[bool, dict[str, Any]]:
-        """Return whether partitions are assigned, and which."""
-        partitions = sorted(partition.partition for partition in self._buffers)
-        return bool(partitions), {"partitions": partitions}
-
-    async def run(self) -> None:
-        """Read and archive until `stop`."""
-        while not self._stopping:
-            before = self._assignments
-            batch = await self._consumer.getmany(timeout_ms=200, max_records=2_000)
-            async with self._turn:
-                if self._failed is not None:
-                    raise self._failed
-                if before == self._assignments:
-                    self._take(batch)
-                else:
-                    self._read_again()
-                await self._flush(everything=False)
-        async with self._turn:
-            await self._flush(everything=True)
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Drop what is not archived: the next owner reads it again."""
-        async with self._turn:
-            for partition in revoked:
-                self._buffers.pop(partition, None)
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Claim each partition in its manifest and go on where that ends."""
-        async with self._turn:
-            try:
-                await self._claim(assigned)
-            except (NotReady, OSError, RuntimeError) as error:
-                self._failed = error  # aiokafka would log it and go on
-
-    async def _claim(self, assigned: set[TopicPartition]) -> None:
-        if not assigned:
-            return
-        starts = await self._consumer.beginning_offsets(list(assigned))
-        ends = await self._consumer.end_offsets(list(assigned))
-        self._assignments += 1
-        self._buffers = {}
-        for partition in assigned:
-            writer = PartitionWriter(self._folder, partition.topic, partition.partition, self._name)
-            start = writer.claim(
-                log_start=starts[partition], log_end=ends[partition], accept_gap=self._settings.accept_gap
-            )
-            self._consumer.seek(partition, start)
-            self._buffers[partition] = _Buffer(writer)
-        next_seqs = {partition.partition: buffer.writer.next_seq for partition, buffer in self._buffers.items()}
-        await asyncio.to_thread(sweep, self._folder, self._topics.enriched, next_seqs)
-        log.info("assigned", partitions=sorted(next_seqs))
-
-    def _read_again(self) -> None:
-        """Drop a batch that came while partitions changed hands: it may be of before the claim, or of after it."""
-        for partition, buffer in self._buffers.items():
-            self._consumer.seek(partition, buffer.writer.next_offset)
-
-    def _take(self, batch: dict[TopicPartition, list[ConsumerRecord]]) -> None:
-        for partition, records in batch.items():
-            buffer = self._buffers.get(partition)
-            if buffer is None:
-                continue
-            known = buffer.writer.next_offset or 0
-            fresh = [record for record in records if record.offset >= known]
-            if fresh and not buffer.records:
-                buffer.since = time.monotonic()
-            buffer.records += fresh
-            buffer.bytes += sum(len(record.value or b"") for record in fresh)
-        metrics.BUFFERED.set(sum(buffer.bytes for buffer in self._buffers.values()))
-        oldest = [time.monotonic() - buffer.since for buffer in self._buffers.values() if buffer.records]
-        metrics.OLDEST.set(max(oldest, default=0.0))
-
-    async def _flush(self, *, everything: bool) -> None:
-        for partition, buffer in self._buffers.items():
-            if buffer.records and (everything or self._due(buffer)):
-                await self._archive(partition, buffer)
-        await self._commit()
-
-    def _due(self, buffer: _Buffer) -> bool:
-        return (
-            len(buffer.records) >= self._settings.flush_records
-            or time.monotonic() - buffer.since >= self._settings.flush_every.total_seconds()
-            or sum(each.bytes for each in self._buffers.values()) >= self._settings.flush_bytes
-        )
-
-    async def _archive(self, partition: TopicPartition, buffer: _Buffer) -> None:
-        """Write the files, bury what cannot be a row, then list the files: that is the commit point."""
-        written = await asyncio.to_thread(buffer.writer.write, buffer.records)
-        for record, reason in written.malformed:
-            # Before the entry that settles its offset; a crash in between buries it twice, never not at all.
-            letter = DeadLetter("sink", reason, partition.topic, partition.partition, record.offset, target="archive")
-            await self._producer.send_and_wait(
-                self._topics.dead_letters, record.value, key=getattr(record, "key", None), headers=letter.to_kafka()
-            )
-            metrics.DEAD_LETTERS.inc()
-        buffer.writer.commit(buffer.records[-1].offset + 1, written.files)
-        metrics.ROWS.inc(written.rows)
-        metrics.FILES.inc(len(written.files))
-        buffer.records, buffer.bytes = [], 0
-
-    async def _commit(self) -> None:
-        """Tell the group, so that lag can be seen; transaction markers are passed where nothing waits."""
-        offsets = {}
-        for partition, buffer in self._buffers.items():
-            if not buffer.records and partition in self._consumer.assignment():
-                offsets[partition] = await self._consumer.position(partition)
-        if offsets and offsets != getattr(self, "_told", None):
-            try:
-                await self._consumer.commit(offsets)
-            except (CommitFailedError, IllegalStateError):
-                log.info("commit_refused", reason="the group has rebalanced")  # the manifest knows anyway
-                return
-            self._told = offsets
