@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import shutil
 import sys
 import tempfile
 import time
@@ -68,15 +69,28 @@ def command(
         print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True)
 
     say(f"chaos-ingest: {duration:g} s, seed {options.seed}, {senders} senders, {workers} workers")
-    with tempfile.TemporaryDirectory(prefix="tocsin-chaos-ingest-", ignore_cleanup_errors=True) as folder:
-        try:
-            verdict, known = asyncio.run(_run(options, Path(folder), say))
-        except KeyboardInterrupt:
-            print("stopped before the end, nothing is proved", file=sys.stderr)
-            raise typer.Exit(STOPPED) from None
+    folder = Path(tempfile.mkdtemp(prefix="tocsin-chaos-ingest-"))
+    try:
+        verdict, known = asyncio.run(_run(options, folder, say))
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        print("stopped before the end, nothing is proved", file=sys.stderr)
+        raise typer.Exit(STOPPED) from None
+    except BaseException:
+        print(f"kept: {folder} (logs, journal, Kafka's data)", file=sys.stderr)
+        raise
+    _conclude(verdict, known, folder)
+
+
+def _conclude(verdict: Verdict, known: str, folder: Path) -> None:
+    """Print what was found and end; the folder of a bad run is kept."""
     for name in ("missing", "invented", "stray", "doubled", "reordered"):
         for finding in getattr(verdict, name)[:SHOWN]:
             print(f"{name}: {finding}")
+    if verdict.good:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"kept: {folder} (logs, journal, Kafka's data)", file=sys.stderr)
     print(f"{known} {verdict.figures()}", flush=True)
     raise typer.Exit(0 if verdict.good else 1)
 

@@ -20,7 +20,7 @@ from sandbox.kafka import EmbeddedKafka
 from sandbox.lag import Lag
 from sandbox.raw_oracle import Fault
 from sandbox.serving import serving
-from sandbox.supervisor import Supervisor
+from sandbox.supervisor import FIRST_PAUSE, Supervisor
 from sandbox.tenant import Tenant
 
 PARTITIONS = 4
@@ -55,7 +55,7 @@ class Site:
         self._admin = layout.admin
         self._rooms = {room.name: room for room in plan.rooms(layout)}
         self._say = say
-        self.supervisor = Supervisor(lambda restart: say(str(restart)))
+        self.supervisor = Supervisor(lambda restart: say(str(restart)), longest_pause=FIRST_PAUSE)  # killed often here
 
     async def start(self) -> None:
         """Start ingest."""

@@ -67,21 +67,23 @@ class Restart:
 class Backoff:
     """How long to wait before the next start: doubling, forgotten once the process ran well."""
 
-    def __init__(self) -> None:
-        self._pause = FIRST_PAUSE
+    def __init__(self, longest: float = LONGEST_PAUSE) -> None:
+        self._pause, self._longest = FIRST_PAUSE, longest
 
     def after(self, uptime: float) -> float:
         """Return the pause in seconds after a run of this many seconds."""
         pause = FIRST_PAUSE if uptime >= STEADY else self._pause
-        self._pause = min(2 * pause, LONGEST_PAUSE)
+        self._pause = min(2 * pause, self._longest)
         return pause
 
 
 class Supervisor:
     """Start processes in order, restart what ends, stop all of them."""
 
-    def __init__(self, announce: Announce) -> None:
+    def __init__(self, announce: Announce, longest_pause: float = LONGEST_PAUSE) -> None:
+        """Take who is told of restarts, and the longest pause before one in seconds."""
         self._announce = announce
+        self._longest_pause = longest_pause
         self._children: dict[str, _Child] = {}
 
     async def start(self, process: Process, ready: Ready | None = None, within: float = 60.0) -> float:
@@ -90,7 +92,7 @@ class Supervisor:
         Raises NotReady with the last line of its log when it says it cannot start, or is not ready in time.
         """
         began = time.monotonic()
-        child = self._children[process.name] = _Child(process, self._announce)
+        child = self._children[process.name] = _Child(process, self._announce, Backoff(self._longest_pause))
         child.keeper = asyncio.create_task(child.keep(await child.spawn()), name=f"keep {process.name}")
         while ready and not await ready():
             if child.last_code == PERSON_CAN_FIX:
@@ -154,14 +156,14 @@ class Supervisor:
 class _Child:
     """One supervised process over its successive lives."""
 
-    def __init__(self, process: Process, announce: Announce) -> None:
+    def __init__(self, process: Process, announce: Announce, backoff: Backoff) -> None:
         self.process = process
         self.restarts = 0
         self.last_code: int | None = None
         self.keeper: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
         self._announce = announce
-        self._backoff = Backoff()
+        self._backoff = backoff
         self._running: asyncio.subprocess.Process | None = None
 
     @property
