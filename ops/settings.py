@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from events.settings import KafkaSettings
+from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
 from sinks.archive.settings import ArchiveSettings
 from sinks.settings import SinksSettings
@@ -22,6 +23,7 @@ MODELS: tuple[type[BaseSettings], ...] = (
     StreamSettings,
     SinksSettings,
     ArchiveSettings,
+    InboxSettings,
 )
 
 WITHOUT_MODEL = """

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from ops import settings
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("events", "ingest", "stream", "sinks", "ops")
+ROOMS = ("events", "ingest", "stream", "sinks", "inbox", "ops")
 
 
 def test_the_example_is_that_of_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
