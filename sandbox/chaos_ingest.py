@@ -102,6 +102,8 @@ async def _run(options: Options, folder: Path, say: Say) -> tuple[Verdict, str]:
     alerts = [str(tenant.create_alert()["attributes"]["uuid"]) for _ in range(ALERTS)]
     journal = folder / "journal"
     async with ingest_faults.running(folder, options.workers, tenant, say) as site:
+        if site.most_workers < options.workers:
+            say(f"mind that ingest runs {site.most_workers} process, not {options.workers}: this proves less")
         senders = await _break(options, site, journal, alerts, random)
         say(f"faults are over: answers {senders.statuses}; waiting until ingest has written everything")
         await site.quiet()
