@@ -8,7 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from events.records import EnrichedEvent
 from sinks import fields
@@ -36,7 +36,11 @@ def _threshold(text: object) -> object:
     raise ValueError("write a comparison such as '>= 70'; for urgency also low, moderate, high, major or urgent")
 
 
-Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Names = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 """One pattern or several, of which one must fit; `*` and `?` as in file names, case does not count."""
 
 Threshold = Annotated[str, BeforeValidator(_threshold)]

@@ -1,7 +1,6 @@
 """Start one target, or all of a type: check what they need, then run each until told to stop."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
-from dotenv import dotenv_values
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
@@ -45,8 +43,7 @@ def load(settings: SinksSettings) -> Rules:
     """
     path = settings.rules or (DEFAULT_RULES if DEFAULT_RULES.exists() else None)
     if path is not None:
-        # `.env` holds settings everywhere else, so `${NAME}` finds its value there too.
-        return rules_file.read(path, {**dotenv_values(".env"), **os.environ})
+        return rules_file.read(path, rules_file.environment())
     url = settings.teams_webhook_url.get_secret_value()
     if not url:
         raise NotReady("There is no target: set TEAMS_WEBHOOK_URL, or name a rules file in TOCSIN_RULES.")

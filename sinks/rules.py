@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from events.records import EnrichedEvent, Enrichment
-from sinks.conditions import Conditions, compile_conditions
+from sinks.conditions import Conditions, Names, compile_conditions
 from sinks.destination import TargetSettings
 from sinks.verdict import Condition
 
@@ -23,7 +23,7 @@ class Rule(BaseModel):
 
     name: str = Field(min_length=1, max_length=100)
     match: Annotated[Conditions, BeforeValidator(lambda value: {} if value == "all" else value)]
-    notify: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+    notify: Names
     when_unknown: Literal["match", "skip"] = "match"
 
 
@@ -55,6 +55,7 @@ class Rules:
     """The compiled rules and the SHA-256 of the file they came from; deciding is a pure function of the event."""
 
     def __init__(self, rules: Sequence[Rule], targets: dict[str, Target], version: str) -> None:
+        self.rules = tuple(rules)
         self.targets = targets
         self.version = version
         self._by_target: dict[str, list[_Compiled]] = {name: [] for name in targets}

@@ -1,12 +1,14 @@
 """Reading `tocsin.yml`: targets, rules, secrets from elsewhere, and mistakes named by line."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from events.errors import NotReady
@@ -76,6 +78,11 @@ class _Source:
         if first["type"] == "extra_forbidden":
             message = f"unknown setting{shelf.did_you_mean(str(path[-1]), known)}"
         return self.mistake(path, message[0].lower() + message[1:])
+
+
+def environment() -> dict[str, str | None]:
+    """Return what `${NAME}` stands for; `.env` holds settings everywhere else, so it counts here too."""
+    return {**dotenv_values(".env"), **os.environ}
 
 
 def read(path: Path, environment: Mapping[str, str | None]) -> Rules:

@@ -1,0 +1,52 @@
+"""The commands under `tocsin rules`; what they do stands in ops/rules.py."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Check the rules file, try it on samples, or begin one.")
+
+File = Annotated[Path, typer.Option("--file", envvar="TOCSIN_RULES", help="The rules file.")]
+DEFAULT = Path("tocsin.yml")
+
+
+@app.command()
+def check(file: File = DEFAULT) -> None:
+    """Read the rules file as the sinks do, and say what is wrong or odd in it.
+
+    Exits 2 when the sinks could not use it. Needs the variables that the file names, as the sinks do.
+    """
+    from ops import rules
+
+    rules.check(file)
+
+
+@app.command(name="test")
+def try_samples(
+    samples: Annotated[list[str], typer.Argument(help="JSON files: enriched records, webhook bodies, or alerts.")],
+    file: File = DEFAULT,
+) -> None:
+    """Say for each sample which rules match it, and for those that do not, which condition fails.
+
+    A webhook body alone stands for an event whose alert is not known yet.
+    """
+    from ops import rules
+
+    rules.try_samples(file, samples)
+
+
+@app.command()
+def init(file: File = DEFAULT) -> None:
+    """Write a commented rules file to begin with; never over one that is there."""
+    from ops import rules
+
+    rules.init(file)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the rules file, for your editor."""
+    from ops import rules
+
+    rules.schema()
