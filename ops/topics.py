@@ -3,50 +3,26 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import (
-    KafkaConnectionError,
-    KafkaError,
-    TopicAlreadyExistsError,
-    for_code,
-)
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topic, contract
+from ops.topic_shape import ENOUGH, Found, config_of, differing, replication_of
 
 T = TypeVar("T")
-
-ENOUGH = 3
-"""Brokers, and so copies: one may fail and every record is still written twice."""
 
 WITHIN = 10.0
 """Seconds for a cluster to answer."""
 
 REQUEST_MS = 5000
 
-OTHER_PARTITIONS = (
-    "set KAFKA_PARTITIONS to what all topics have, or start anew under another KAFKA_TOPIC_PREFIX; "
-    "adding partitions would give keys another one."
-)
-FEWER_COPIES = (
-    "add copies with kafka-reassign-partitions.sh, or set KAFKA_REPLICATION_FACTOR if so few are what you want."
-)
-
-
-@dataclass(frozen=True)
-class Found:
-    """A topic as it is on the cluster."""
-
-    partitions: int
-    replication: int
-
-    def __str__(self) -> str:
-        return f"{self.partitions} partitions, replication {self.replication}"
+HEARD_WITHIN = 20
+"""Looks, a tenth of a second apart, after which a topic that one broker does not know is missing."""
 
 
 def create(kafka: KafkaSettings) -> None:
@@ -55,9 +31,10 @@ def create(kafka: KafkaSettings) -> None:
     Raises NotReady when the cluster does not answer or refuses.
     """
     created = asyncio.run(ensure(kafka))
-    found = asyncio.run(_asked(kafka, _found))
+    found = asyncio.run(_asked(kafka, lambda admin: _known(admin, kafka)))
     for topic in contract(kafka):
-        print(f"{'created' if topic.name in created else 'exists '}  {topic.name}: {found[topic.name]}")
+        there = found.get(topic.name, "not known to every broker yet")
+        print(f"{'created' if topic.name in created else 'exists '}  {topic.name}: {there}")
 
 
 def check(kafka: KafkaSettings) -> int:
@@ -99,57 +76,22 @@ async def differences(kafka: KafkaSettings) -> list[str]:
     """
 
     async def compare(admin: AIOKafkaAdminClient) -> list[str]:
-        found, brokers = await _found(admin), await _brokers(admin)
+        found, brokers = await _known(admin, kafka), await _brokers(admin)
         there = [topic for topic in contract(kafka) if topic.name in found]
         lines = [
             f"{topic.name}: missing: run `tocsin topics create`" for topic in contract(kafka) if topic.name not in found
         ]
         configs = await _configs(admin, [topic.name for topic in there])
         for topic in there:
-            lines += _lines(topic, kafka, brokers, found[topic.name], configs[topic.name])
+            lines += differing(topic, kafka, brokers, found[topic.name], configs[topic.name])
         return lines
 
     return await _asked(kafka, compare)
 
 
-def _replication(kafka: KafkaSettings, brokers: int) -> int:
-    return kafka.replication_factor or min(ENOUGH, brokers)
-
-
-def _config(topic: Topic, kafka: KafkaSettings, brokers: int) -> dict[str, str]:
-    """Return the topic's settings with how many copies must be written before a write counts."""
-    replication = _replication(kafka, brokers)
-    min_isr = kafka.min_isr or (2 if replication >= ENOUGH else 1)
-    if min_isr > replication:
-        copies = f"there are {replication} copies" if replication > 1 else "there is one copy"
-        raise NotReady(f"KAFKA_MIN_ISR is {min_isr}, but {copies}: no write would ever succeed.")
-    return topic.config | {"min.insync.replicas": str(min_isr)}
-
-
 def _new(topic: Topic, kafka: KafkaSettings, brokers: int) -> NewTopic:
-    config = _config(topic, kafka, brokers)
-    return NewTopic(topic.name, topic.partitions, _replication(kafka, brokers), topic_configs=config)
-
-
-def _lines(topic: Topic, kafka: KafkaSettings, brokers: int, found: Found, config: dict[str, str]) -> list[str]:
-    """Name what differs, and what to do about it."""
-    lines = []
-    brokers = max(brokers, found.replication)  # one that is down is not listed, and changes nothing of what must be
-    if found.partitions != topic.partitions:
-        lines.append(
-            f"{topic.name}: {found.partitions} partitions, must be {topic.partitions} (KAFKA_PARTITIONS): "
-            + OTHER_PARTITIONS
-        )
-    if found.replication < (replication := _replication(kafka, brokers)):  # more copies are nobody's loss
-        lines.append(f"{topic.name}: replication {found.replication}, must be {replication}: {FEWER_COPIES}")
-    for name, value in _config(topic, kafka, brokers).items():
-        if config.get(name) != value:
-            lines.append(
-                f"{topic.name}: {name} is {config.get(name)}, must be {value}: kafka-configs.sh --bootstrap-server "
-                f"{kafka.bootstrap_servers} --alter --entity-type topics --entity-name {topic.name} "
-                f"--add-config {name}={value}"
-            )
-    return lines
+    config = config_of(topic, kafka, brokers)
+    return NewTopic(topic.name, topic.partitions, replication_of(kafka, brokers), topic_configs=config)
 
 
 def _warn(brokers: int) -> None:
@@ -169,6 +111,16 @@ async def _found(admin: AIOKafkaAdminClient) -> dict[str, Found]:
         for topic in await admin.describe_topics()
         if not topic["error_code"]
     }
+
+
+async def _known(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> dict[str, Found]:
+    """Look again for a moment where one is missing: each question goes to any broker, and one may not have heard."""
+    for _ in range(HEARD_WITHIN):
+        found = await _found(admin)
+        if all(topic.name in found for topic in contract(kafka)):
+            break
+        await asyncio.sleep(0.1)
+    return found
 
 
 async def _have_leaders(admin: AIOKafkaAdminClient, names: set[str]) -> bool:

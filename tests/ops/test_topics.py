@@ -9,8 +9,8 @@ import pytest
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import contract
-from ops import topics
-from ops.topics import Found
+from ops import topic_shape, topics
+from ops.topic_shape import Found
 
 
 def settings(**given) -> KafkaSettings:
@@ -46,17 +46,17 @@ def test_every_difference_is_a_line_that_says_what_to_do():
     kafka = settings()
     topic = contract(kafka)[0]
     right = topic.config | {"min.insync.replicas": "2"}
-    assert topics._lines(topic, kafka, 3, Found(4, 3), right) == []
-    assert topics._lines(topic, kafka, 3, Found(4, 5), right) == []  # more copies are no fault
-    assert topics._lines(topic, kafka, 2, Found(4, 3), right) == []  # one of three brokers is down
+    assert topic_shape.differing(topic, kafka, 3, Found(4, 3), right) == []
+    assert topic_shape.differing(topic, kafka, 3, Found(4, 5), right) == []  # more copies are no fault
+    assert topic_shape.differing(topic, kafka, 2, Found(4, 3), right) == []  # one of three brokers is down
     wrong = right | {"retention.ms": "1", "min.insync.replicas": "1"}
     alter = "kafka-configs.sh --bootstrap-server 127.0.0.1:1 --alter --entity-type topics --entity-name tocsin.raw.v1"
     alter += " --add-config"
     retention = f"retention.ms={topic.config['retention.ms']}"
-    lines = topics._lines(topic, kafka, 3, Found(3, 1), wrong)
+    lines = topic_shape.differing(topic, kafka, 3, Found(3, 1), wrong)
     assert [line.partition(": ")[2] for line in lines] == [
-        "3 partitions, must be 4 (KAFKA_PARTITIONS): " + topics.OTHER_PARTITIONS,
-        "replication 1, must be 3: " + topics.FEWER_COPIES,
+        "3 partitions, must be 4 (KAFKA_PARTITIONS): " + topic_shape.OTHER_PARTITIONS,
+        "replication 1, must be 3: " + topic_shape.FEWER_COPIES,
         f"retention.ms is 1, must be {topic.config['retention.ms']}: {alter} {retention}",
         f"min.insync.replicas is 1, must be 2: {alter} min.insync.replicas=2",
     ]
@@ -77,6 +77,18 @@ def test_a_cluster_that_never_answers_does_not_hold_us(monkeypatch):
         with pytest.raises(NotReady, match=r"within 0\.3 s"):
             asyncio.run(topics.differences(kafka))
         assert time.monotonic() - began < 5
+
+
+def test_a_broker_that_hears_of_a_topic_later_is_asked_again(monkeypatch):
+    """Right after their creation in a cluster of three, any of them may still say that a topic is missing."""
+    all_of_them = {topic.name: Found(4, 3) for topic in contract(settings())}
+    answers = [{}, dict(list(all_of_them.items())[:2]), all_of_them]
+
+    async def found(_admin: object) -> dict[str, Found]:
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    monkeypatch.setattr(topics, "_found", found)
+    assert asyncio.run(topics._known(None, settings())) == all_of_them
 
 
 @pytest.mark.kafka

@@ -8,7 +8,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from events.settings import KafkaSettings
 from events.topics import Topics, contract
-from ops import topics
+from ops import topic_shape, topics
 
 pytestmark = pytest.mark.kafka
 
@@ -54,7 +54,7 @@ def test_each_difference_is_named_with_what_to_do(kafka, topic_prefix, capsys):
     must[f"{topic_prefix}redeliveries.v1 min.insync.replicas"] = "1"
     expected = [f"{topic_prefix}dead-letters.v1: missing: run `tocsin topics create`"]
     expected.append(
-        f"{topic_prefix}deliveries.v1: 3 partitions, must be 4 (KAFKA_PARTITIONS): {topics.OTHER_PARTITIONS}"
+        f"{topic_prefix}deliveries.v1: 3 partitions, must be 4 (KAFKA_PARTITIONS): {topic_shape.OTHER_PARTITIONS}"
     )
     for what, wrong in WRONG.items():
         name = f"{topic_prefix}{what}.v1"
@@ -116,5 +116,5 @@ def test_a_cluster_of_three_with_one_copy_is_told_so(kafka3, topic_prefix, capsy
     capsys.readouterr()
     assert topics.check(KafkaSettings(bootstrap_servers=kafka3.bootstrap, topic_prefix=topic_prefix, partitions=1)) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert f"{topic_prefix}raw.v1: replication 1, must be 3: {topics.FEWER_COPIES}" in lines
+    assert f"{topic_prefix}raw.v1: replication 1, must be 3: {topic_shape.FEWER_COPIES}" in lines
     assert any(line.startswith(f"{topic_prefix}raw.v1: min.insync.replicas is 1, must be 2: ") for line in lines)
