@@ -27,6 +27,8 @@ from sandbox.kafka import EmbeddedKafka
 from sandbox.plan import bare_environment
 
 MEASURED = ("pydantic", "bare", "tocsin")
+BUSY = 0.85
+"""Share of its core that the server under test must have used; below it, something else was the limit."""
 START = 60.0
 """Seconds in which a server must listen."""
 
@@ -83,7 +85,8 @@ class Server:
         used = cpu_seconds(self.process.pid) - before
         self.rounds.append(found)
         self.cpu_us.append(used / found["answered"] * 1e6)
-        return found | {"cpu_us": self.cpu_us[-1], "server_busy": self.cpu_us[-1] * found["rps"] / 1e6}
+        found |= {"cpu_us": self.cpu_us[-1], "server_busy": self.cpu_us[-1] * found["rps"] / 1e6}
+        return found
 
     def median(self, name):
         return statistics.median(each[name] for each in self.rounds)
@@ -188,6 +191,11 @@ def report(servers):
             print(f"{name}: {server.refused()} refused, {server.acknowledged()} acknowledged, {written} in the topic")
             bad = 1
     ours = servers["tocsin"]
+    idle = [name for name in ("bare", "tocsin") if servers[name].median("server_busy") < BUSY]
+    if idle:
+        print(
+            f"{' and '.join(idle)} left the core idle: Kafka, the load or another program was the limit, not the server."
+        )
 
     def against(other):
         pairs = zip(ours.rounds, servers[other].rounds, strict=True)
