@@ -6,12 +6,12 @@ from collections.abc import Callable
 from fnmatch import translate
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from events.records import EnrichedEvent
 from sinks import fields
+from sinks.fields import Facts
 from sinks.hours import Hours, within
 from sinks.verdict import Condition, Verdict, absent, every, negate, some
 
@@ -83,18 +83,16 @@ class Conditions(BaseModel):
 
 def compile_conditions(conditions: Conditions) -> Condition:
     """Return one function for all conditions."""
-    checks: list[Condition] = []
-    for name, read in fields.ALWAYS.items():
-        if patterns := getattr(conditions, name):
-            checks.append(_texts(patterns, read, "known"))
-    if conditions.when:
-        checks.append(_when(conditions.when))
-    for name, number in fields.NUMBERS.items():
-        if threshold := getattr(conditions, name):
-            checks.append(_compare(threshold, number))
-    for name, read in fields.ENRICHED.items():
-        if patterns := getattr(conditions, name):
-            checks.append(_texts(patterns, read, "partly" if name in fields.LOOKED_UP else "enriched"))
+    given = {name for name in Conditions.model_fields if getattr(conditions, name)}
+    # What is cheap to know and often a no comes first.
+    checks = [_texts(getattr(conditions, name), name, "known") for name in fields.ALWAYS if name in given]
+    checks += [_when(conditions.when)] if conditions.when else []
+    checks += [_compare(getattr(conditions, name), name) for name in fields.NUMBERS if name in given]
+    checks += [
+        _texts(getattr(conditions, name), name, "partly" if name in fields.LOOKED_UP else "enriched")
+        for name in fields.ENRICHED
+        if name in given
+    ]
     checks += [compile_conditions(one) for one in conditions.all]
     if conditions.any:
         checks.append(some([compile_conditions(one) for one in conditions.any]))
@@ -103,50 +101,51 @@ def compile_conditions(conditions: Conditions) -> Condition:
     return every(checks)
 
 
-def _texts(patterns: list[str], read: fields.Texts, told: Literal["known", "enriched", "partly"]) -> Condition:
+def _texts(patterns: list[str], name: str, told: Literal["known", "enriched", "partly"]) -> Condition:
     fits = _pattern(patterns)
 
-    def check(event: EnrichedEvent) -> Verdict:
-        values = read(event)
-        if any(map(fits, values)):
+    def check(facts: Facts) -> Verdict:
+        values = facts[name]
+        if fits(values):
             return True
         # A look-up may still add a name that fits.
-        return absent(event) if told == "partly" or (told == "enriched" and not values) else False
+        return absent(facts) if told == "partly" or (told == "enriched" and not values) else False
 
     return check
 
 
-def _compare(threshold: str, read: fields.Number) -> Condition:
+def _compare(threshold: str, name: str) -> Condition:
     match = _THRESHOLD.fullmatch(threshold)
     if match:
         compare, limit = _COMPARISONS[match[1]], float(match[2])
-        return _number(read, lambda value: compare(value, limit))
+        return _number(name, lambda value: compare(value, limit))
     least, below = _LEVELS[threshold.strip().lower()]
-    return _number(read, lambda value: least <= value < below)
+    return _number(name, lambda value: least <= value < below)
 
 
-def _number(read: fields.Number, holds: Callable[[float], bool]) -> Condition:
-    def check(event: EnrichedEvent) -> Verdict:
-        value = read(event)
-        return absent(event) if value is None else holds(value)
+def _number(name: str, holds: Callable[[float], bool]) -> Condition:
+    def check(facts: Facts) -> Verdict:
+        value = facts[name]
+        return absent(facts) if value is None else holds(value)
 
     return check
 
 
 def _when(hours: Hours) -> Condition:
     inside = within(hours)
-    return lambda event: inside(event.received_at)
+    return lambda facts: inside(facts.event.received_at)
 
 
-def _pattern(patterns: list[str]) -> Callable[[Any], bool]:
+def _pattern(patterns: list[str]) -> Callable[[tuple[str, ...]], bool]:
     networks = [network for pattern in patterns if (network := _network(pattern))]
     compiled = re.compile("|".join(translate(pattern.casefold()) for pattern in patterns))
 
-    @lru_cache(maxsize=1024)  # rules, entities and assets are few; their names come again and again
-    def fits(value: str) -> bool:
-        if compiled.match(value.casefold()):
+    @lru_cache(maxsize=256)  # the same rules, entities and assets come again and again
+    def fits(values: tuple[str, ...]) -> bool:
+        if any(compiled.match(value.casefold()) for value in values):
             return True
-        return bool(networks) and any(address in network for address in _addresses(value) for network in networks)
+        addresses = [address for value in values for address in _addresses(value)] if networks else []
+        return any(address in network for address in addresses for network in networks)
 
     return fits
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from events.records import EnrichedEvent
 from sinks.conditions import Conditions, compile_conditions
+from sinks.fields import Facts
 from sinks.rules import Rule
 from sinks.verdict import Verdict
 
@@ -37,7 +38,7 @@ def explain(rule: Rule, event: EnrichedEvent) -> Explanation:
 def _reasons(match: Conditions, event: EnrichedEvent) -> list[Reason]:
     given = match.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return [
-        Reason(f"{name}: {_written(value)}", compile_conditions(Conditions.model_validate({name: value}))(event))
+        Reason(f"{name}: {_written(value)}", compile_conditions(Conditions.model_validate({name: value}))(Facts(event)))
         for name, value in given.items()
     ]
 

@@ -136,3 +136,18 @@ def _number(value: Any) -> float | None:
 
 
 NUMBERS: dict[str, Number] = {"urgency": level, "asset_criticality": criticality, "similar": similar}
+
+
+class Facts(dict[str, Any]):
+    """What rules ask of one event, each read once however many rules ask for it: tuples of texts, or a number."""
+
+    def __init__(self, event: EnrichedEvent) -> None:
+        super().__init__()
+        self.event = event
+        self.waiting = event.alert is None and event.enrichment.status in {"pending", "unavailable"}
+
+    def __missing__(self, name: str) -> tuple[str, ...] | float | None:
+        number = NUMBERS.get(name)
+        value = number(self.event) if number else tuple((ALWAYS.get(name) or ENRICHED[name])(self.event))
+        self[name] = value
+        return value

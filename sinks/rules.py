@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from events.records import EnrichedEvent, Enrichment
 from sinks.conditions import Conditions, Names, compile_conditions
 from sinks.destination import TargetSettings
+from sinks.fields import Facts
 from sinks.verdict import Condition
 
 Start = Literal["now", "earliest"] | AwareDatetime
@@ -75,11 +76,12 @@ class Rules:
         return Decision(notify=bool(matching), rules=matching)
 
     def _matching(self, event: EnrichedEvent, target: str) -> tuple[str, ...]:
-        return tuple(one.rule.name for one in self._by_target[target] if _matches(one, event))
+        facts = Facts(event)
+        return tuple(one.rule.name for one in self._by_target[target] if _matches(one, facts))
 
 
-def _matches(compiled: _Compiled, event: EnrichedEvent) -> bool:
-    verdict = compiled.condition(event)
+def _matches(compiled: _Compiled, facts: Facts) -> bool:
+    verdict = compiled.condition(facts)
     return compiled.rule.when_unknown == "match" if verdict is None else verdict
 
 

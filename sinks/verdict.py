@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from events.records import EnrichedEvent
+from sinks.fields import Facts
 
 Verdict = bool | None
 """True, False, or None: the field is part of the alert, and the alert has not been fetched."""
 
-Condition = Callable[[EnrichedEvent], Verdict]
+Condition = Callable[[Facts], Verdict]
 
 
 def every(conditions: Sequence[Condition]) -> Condition:
@@ -15,10 +15,10 @@ def every(conditions: Sequence[Condition]) -> Condition:
     if len(conditions) == 1:
         return conditions[0]
 
-    def check(event: EnrichedEvent) -> Verdict:
+    def check(facts: Facts) -> Verdict:
         verdict: Verdict = True
         for condition in conditions:
-            answer = condition(event)
+            answer = condition(facts)
             if answer is False:
                 return False
             if answer is None:
@@ -31,10 +31,10 @@ def every(conditions: Sequence[Condition]) -> Condition:
 def some(conditions: Sequence[Condition]) -> Condition:
     """Hold when one does: yes beats not known, not known beats no."""
 
-    def check(event: EnrichedEvent) -> Verdict:
+    def check(facts: Facts) -> Verdict:
         verdict: Verdict = False
         for condition in conditions:
-            answer = condition(event)
+            answer = condition(facts)
             if answer is True:
                 return True
             if answer is None:
@@ -47,14 +47,13 @@ def some(conditions: Sequence[Condition]) -> Condition:
 def negate(condition: Condition) -> Condition:
     """Hold when the condition does not; what is not known stays so."""
 
-    def check(event: EnrichedEvent) -> Verdict:
-        answer = condition(event)
+    def check(facts: Facts) -> Verdict:
+        answer = condition(facts)
         return None if answer is None else not answer
 
     return check
 
 
-def absent(event: EnrichedEvent) -> Verdict:
+def absent(facts: Facts) -> Verdict:
     """Answer for a field that is not there: not known while the alert has not been fetched, else no."""
-    waiting = event.alert is None and event.enrichment.status in {"pending", "unavailable"}
-    return None if waiting else False
+    return None if facts.waiting else False

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks.conditions import Conditions, compile_conditions
+from sinks.fields import Facts
 from sinks.hours import Hours, within
 
 ALERT = {
@@ -45,7 +46,7 @@ def event(
 
 
 def verdict(match: dict[str, Any], one: EnrichedEvent) -> bool | None:
-    return compile_conditions(Conditions.model_validate(match))(one)
+    return compile_conditions(Conditions.model_validate(match))(Facts(one))
 
 
 YES = [
