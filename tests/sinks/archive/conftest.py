@@ -1,8 +1,12 @@
 """Records as Kafka hands them over, Kafka as the archive sees it, and a disk that ends the process at the step one names."""
 
+import contextlib
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +17,8 @@ from aiokafka.errors import MessageSizeTooLargeError
 from events.codec import encode
 from events.headers import as_text
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
-from sinks.archive.read import read_rows
+from sinks.archive.layout import entry_sequence
+from sinks.archive.read import files, read_rows
 from sinks.archive.storage import Disk
 
 NOON = datetime(2026, 7, 29, 12, tzinfo=UTC)
@@ -142,46 +147,99 @@ class Died(BaseException):
     """The process is gone: nothing in it may catch this and go on."""
 
 
-class DyingDisk(Disk):
-    """A disk at whose `step`th call the process dies: before it, or after it, or in the middle of writing."""
+class Machine:
+    """What a machine has not made durable yet, and loses when its power is cut."""
 
-    def __init__(self, step: int | None = None, when: str = "before") -> None:
+    def __init__(self) -> None:
+        self.contents: set[int] = set()
+        self.names: list[tuple[Path, Callable[[], Any]]] = []
+
+    def cut(self, root: Path, random: Random | None = None) -> None:
+        """Lose every name and content that was not synced; with `random`, in each folder the last few only."""
+        kept = {folder: random.randint(0, len(self.names)) if random else 0 for folder, _ in self.names}
+        seen: Counter[Path] = Counter()
+        lost = []
+        for folder, undo in self.names:
+            seen[folder] += 1
+            lost += [undo] if seen[folder] > kept[folder] else []
+        for undo in reversed(lost):
+            with contextlib.suppress(FileNotFoundError):
+                undo()
+        for path in root.rglob("*"):
+            if path.is_file() and path.stat().st_ino in self.contents:
+                path.write_bytes(path.read_bytes()[: random.randint(0, 999) if random else 0])
+        self.contents, self.names = set(), []
+
+
+class DyingDisk(Disk):
+    """A disk at whose `step`th call the process dies: before it, after it, or in the middle of writing."""
+
+    def __init__(self, step: int | None = None, when: str = "before", machine: Machine | None = None) -> None:
         self.step = step
         self.when = when
+        self.machine = machine or Machine()
         self.steps: list[str] = []
         self.dead = False
 
-    def _do(self, name: str, *arguments: Any) -> None:
+    def _do(self, name: str, act: Callable[[], Any], half: Callable[[], Any] | None = None) -> None:
         if self.dead:
             raise Died  # a finally clause ran: a killed process has none
         self.steps.append(name)
         last = self.step is not None and len(self.steps) > self.step
-        if last and self.when == "middle" and name == "write":
-            path, data = arguments
-            super().write(path, data[: len(data) // 2])
+        if last and self.when == "middle" and half:
+            half()
         elif not last or self.when == "after":
-            getattr(super(), name)(*arguments)
+            act()
         if last:
             self.dead = True
             raise Died
 
     def write(self, path: Path, data: bytes) -> None:
-        self._do("write", path, data)
+        def act(data: bytes = data) -> None:
+            super(DyingDisk, self).write(path, data)
+            self.machine.contents.add(path.stat().st_ino)
+            self.machine.names.append((path.parent, path.unlink))
+
+        self._do("write", act, lambda: act(data[: len(data) // 2]))
 
     def sync(self, path: Path) -> None:
-        self._do("sync", path)
+        def act() -> None:
+            self.machine.contents.discard(path.stat().st_ino)
+            self.machine.names = [each for each in self.machine.names if each[0] != path]
+
+        self._do("sync", act)
 
     def rename(self, source: Path, path: Path) -> None:
-        self._do("rename", source, path)
+        def act() -> None:
+            assert not path.exists()
+            super(DyingDisk, self).rename(source, path)
+            self.machine.names.append((path.parent, lambda: path.rename(source)))
+
+        self._do("rename", act)
 
     def link(self, source: Path, path: Path) -> None:
-        self._do("link", source, path)
+        def act() -> None:
+            super(DyingDisk, self).link(source, path)
+            self.machine.names.append((path.parent, path.unlink))
+
+        self._do("link", act)
 
     def make_folder(self, path: Path) -> None:
-        self._do("make_folder", path)
+        def act() -> None:
+            if not path.exists():
+                super(DyingDisk, self).make_folder(path)
+                self.machine.names.append((path.parent, lambda: shutil.rmtree(path)))
+
+        self._do("make_folder", act)
 
     def delete(self, path: Path) -> None:
-        self._do("delete", path)
+        def act() -> None:
+            if path.exists():
+                data = path.read_bytes()
+                super(DyingDisk, self).delete(path)
+                self.machine.names.append((path.parent, lambda: path.write_bytes(data)))
+
+        self._do("delete", act)
 
 
 @pytest.fixture(name="dying_disk")
@@ -189,6 +247,23 @@ def _dying_disk() -> type[DyingDisk]:
     return DyingDisk
 
 
+@pytest.fixture(name="machine_of")
+def _machine_of() -> type[Machine]:
+    return Machine
+
+
 @pytest.fixture(name="died")
 def _died() -> type[Died]:
     return Died
+
+
+def unlisted(root: Path) -> list[str]:
+    """Return what lies in the archive and no manifest lists."""
+    listed = {*files(root)}
+    found = [path for path in root.rglob("*") if path.is_file() and path not in listed]
+    return sorted(path.relative_to(root).as_posix() for path in found if entry_sequence(path.name) is None)
+
+
+@pytest.fixture(name="unlisted")
+def _unlisted() -> Callable[[Path], list[str]]:
+    return unlisted
