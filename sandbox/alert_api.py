@@ -71,6 +71,7 @@ class _Api:
         router.add_api_route("/v1/sic/cases/{id_}", self.case)
         router.add_api_route("/v1/communities/{id_}", self.community)
         router.add_api_route("/v2/asset-management/assets/{id_}", self.asset)
+        router.add_api_route("/v2/inthreat/content-proposals/{id_}", self.report)
         return router
 
     async def me(self) -> Response:
@@ -136,6 +137,9 @@ class _Api:
 
     async def asset(self, id_: str) -> Response:
         return _found(self._tenant.assets.get(id_))
+
+    async def report(self, id_: str) -> Response:
+        return _json({"uuid": id_, "name": f"Report {id_[:8]}"})
 
     def _as_listed(self, alert: Json, request: Request) -> Json:
         return {name: value for name, value in self._shown(alert, request).items() if name not in _SINGLE_ONLY}

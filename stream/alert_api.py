@@ -1,5 +1,6 @@
 """The vendor's Alert API, one call at a time; the only file that knows httpx."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,15 @@ TIMEOUT = 10.0
 """Seconds for a whole answer; the vendor's firewall frowns on slower ones."""
 MAX_RETRY_AFTER = 600.0
 """Seconds; the vendor's longest block."""
+NAMED = {
+    "community": "/v1/communities",
+    "asset": "/v2/asset-management/assets",
+    "case": "/v1/sic/cases",
+    "report": "/v2/inthreat/content-proposals",
+}
+"""Where a name is read, by kind."""
+STATUS = {"custom_status": "true"}
+"""Since 2026 communities name their own statuses; without this they are left out."""
 
 
 class Unavailable(Exception):
@@ -31,13 +41,21 @@ class Unavailable(Exception):
 class Refused(Exception):
     """The key is not accepted or lacks the permission; asking again with it cannot help."""
 
+    def __init__(self, reason: str, *, permission: bool = False) -> None:
+        super().__init__(reason)
+        self.permission = permission  # whether the key is good, and only this is forbidden
+
 
 class BatchRefused(Exception):
     """The list endpoint does not take several ids."""
 
+    def __init__(self, *, counts: bool = True) -> None:
+        super().__init__("the list takes one id")
+        self.counts = counts
+
 
 class AlertApi:
-    """Ask for alerts by uuid."""
+    """Ask for alerts by uuid, and for names."""
 
     def __init__(self, settings: SekoiaSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         key = settings.api_key.get_secret_value()
@@ -64,7 +82,7 @@ class AlertApi:
         An alert it does not show (yet) is left out; one nobody asked for means that it ignores the ids. Raises
         Unavailable, Refused, BatchRefused.
         """
-        query = {"match[uuid]": ",".join(uuids), "limit": str(max(len(uuids), 1)), "stix": "false"}
+        query = {"match[uuid]": ",".join(uuids), "limit": str(max(len(uuids), 1)), "stix": "false"} | STATUS
         body = await self._get("/v1/sic/alerts", query, batch=len(uuids) > 1)
         items = body.get("items")
         if not isinstance(items, list):
@@ -78,7 +96,7 @@ class AlertApi:
 
         Raises Unavailable, Refused.
         """
-        query = dict.fromkeys(("stix", "comments", "history", "countermeasures"), "false")
+        query = dict.fromkeys(("stix", "comments", "history", "countermeasures"), "false") | STATUS
         return await self._get(f"/v1/sic/alerts/{uuid}", query, missing=True) or None
 
     async def some(self, count: int) -> list[str]:
@@ -88,15 +106,28 @@ class AlertApi:
         """
         body = await self._get("/v1/sic/alerts", {"limit": str(count), "stix": "false"})
         items = body.get("items")
-        return [item["uuid"] for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+        found = [item.get("uuid") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+        return [uuid.lower() for uuid in found if isinstance(uuid, str)]
+
+    async def name(self, kind: str, uuid: str) -> str | None:
+        """Return the name of a community, asset, case or report, or None where the API knows none.
+
+        Raises Unavailable, Refused.
+        """
+        body = await self._get(f"{NAMED[kind]}/{uuid}", {}, missing=True)
+        name = body.get("name") or body.get("title")
+        return name if isinstance(name, str) else None
 
     async def _get(
         self, path: str, query: dict[str, str], *, batch: bool = False, missing: bool = False
     ) -> dict[str, Any]:
         try:
-            async with self._client.stream("GET", path, params=query) as response:
+            # Of the whole answer: the client's own limit is for each part, and a slow drip has no end.
+            async with asyncio.timeout(TIMEOUT), self._client.stream("GET", path, params=query) as response:
                 content = await _read(response)
-        except httpx.HTTPError as error:
+        except TimeoutError as error:
+            raise Unavailable(f"no whole answer in {TIMEOUT:.0f} s") from error
+        except (httpx.HTTPError, httpx.StreamError) as error:
             raise Unavailable(f"no answer: {type(error).__name__}") from error
         _check(response, batch=batch, missing=missing)
         return {} if response.status_code == httpx.codes.NOT_FOUND else _object(content)
@@ -117,7 +148,7 @@ def _check(response: httpx.Response, *, batch: bool, missing: bool) -> None:
         return
     if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         hint = "invalid or expired" if status == httpx.codes.UNAUTHORIZED else "lacks SIC_READ_ALERTS (View alerts)"
-        raise Refused(f"{status}: the API key is refused, it {hint}")
+        raise Refused(f"{status}: the API key is refused, it {hint}", permission=status == httpx.codes.FORBIDDEN)
     if status == httpx.codes.BAD_REQUEST and batch:
         raise BatchRefused
     raise Unavailable(f"status {status}", retry_after(response.headers.get("Retry-After")))

@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from events.settings import KafkaSettings
 from events.topics import Topics
 from stream.ending import end_process
-from stream.partition import RawRecord
+from stream.intake import RawRecord
 from stream.seek_safe import Transport
 from stream.settings import StreamSettings
 

@@ -12,7 +12,8 @@ class Breaker:
     """Count errors and say when to stay silent; all times are seconds of one monotonic clock."""
 
     def __init__(self, allowed_errors: int = 1) -> None:
-        self._allowed = allowed_errors
+        self.allowed_errors = allowed_errors
+        """Errors within PERIOD that do not open it; none where others call from the same address."""
         self._errors: deque[float] = deque()
         self._pause = FIRST_PAUSE
         self._open_until = 0.0
@@ -28,7 +29,7 @@ class Breaker:
         while self._errors and now - self._errors[0] > PERIOD:
             self._errors.popleft()
         self._errors.append(now)
-        if len(self._errors) <= self._allowed and not self._probing and retry_after is None:
+        if len(self._errors) <= self.allowed_errors and not self._probing and retry_after is None:
             return False
         self._open(now, reason, max(self._pause, retry_after or 0.0))
         self._pause = min(self._pause * 2, LONGEST_PAUSE)

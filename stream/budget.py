@@ -1,35 +1,67 @@
-"""A token bucket: how often the stream may call the API."""
+"""The budget of requests: how often this worker may call the API, so that all workers together keep the vendor's limit."""
 
 import asyncio
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from math import floor, inf
+
+SETTLING = 2.0
+"""Seconds before a new share may be used: its former owner may have used it a moment ago."""
 
 
 class Budget:
-    """Let `rate` calls a second pass, evenly: capacity is one, so there are never two at once.
+    """Let `rate` calls a second pass over all workers, each taking the part that goes with its partitions.
 
-    Each worker's rate is its share of the egress address's budget, by the partitions it owns.
+    A worker that owns every partition calls evenly, never two at once. Where there are several, time is cut into slots
+    of 1/`rate` seconds that belong to the partitions in turn, so that in any second there are no more calls than slots,
+    whoever makes them; the hosts' clocks must agree to some tenths of a second, as NTP keeps them.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, clock: Callable[[], float] = time.time) -> None:
         self.total = rate
-        self._rate = rate
-        self._next = 0.0
+        self._clock = clock
+        self._partitions = 1
+        self._from: dict[int, float] = {}  # owned partition: when its share may be used
+        self._last = -inf
+        self._last_slot = -1
 
     @property
     def rate(self) -> float:
         """Calls per second this worker may make."""
-        return self._rate
+        return self.total * len(self._from) / self._partitions
 
-    def share(self, owned: int, partitions: int) -> None:
-        """Take the part of the budget that goes with `owned` of `partitions` partitions."""
-        self._rate = self.total * owned / partitions
+    def share(self, owned: AbstractSet[int], partitions: int, now: float) -> None:
+        """Take the part of the budget that goes with the owned ones of so many partitions."""
+        self._partitions = partitions
+        self._from = {number: self._from.get(number, now + SETTLING) for number in owned}
+
+    def settling(self, now: float) -> float:
+        """Return the seconds until the first share may be used; 0 when one may be."""
+        return max(0.0, min(self._from.values(), default=now) - now)
 
     def delay(self, now: float) -> float:
         """Return the seconds until the next call may start."""
-        return max(0.0, self._next - now) if self._rate else float("inf")
+        usable = {number for number, start in self._from.items() if start <= now}
+        if not usable:
+            return self.settling(now) if self._from else inf
+        if len(usable) == self._partitions:
+            return max(0.0, self._last + 1 / self.total - now)
+        wall = self._clock()
+        slot = floor(wall * self.total)
+        for ahead in range(self._partitions + 1):
+            if (slot + ahead) % self._partitions in usable and slot + ahead != self._last_slot:
+                return max(0.0, (slot + ahead) / self.total - wall)
+        return 1 / self.total
 
     async def take(self) -> None:
         """Wait for the next free call."""
         loop = asyncio.get_running_loop()
         while (wait := self.delay(loop.time())) > 0:
-            await asyncio.sleep(min(wait, 1.0))  # the share may have grown meanwhile
-        self._next = loop.time() + 1 / self._rate
+            await asyncio.sleep(min(wait, 1.0))  # the share may have changed meanwhile
+        self.used(loop.time())
+
+    def used(self, now: float) -> None:
+        """Note a call that starts now."""
+        self._last = now
+        self._last_slot = floor(self._clock() * self.total)

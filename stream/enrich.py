@@ -1,29 +1,41 @@
-"""What an event is completed with: the alert it is about, and a link a person can open."""
+"""What an event is completed with: the alert it is about, names, and a link a person can open."""
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Protocol
 
-import orjson
-
-from events.codec import encode
 from events.headers import RawHeaders
-from events.records import EnrichedEvent, Enrichment, Links, WebhookEvent
-from events.topics import MAX_ENRICHED
+from events.records import WebhookEvent
+from stream import compose, names
 from stream.alert_api import Unavailable
-from stream.lookups import Answer, Lookups, NotFound
+from stream.cache import Answer
+from stream.compose import Enriched, Finding
+from stream.fetching import NotFound
+from stream.lookups import Exhausted, Lookups
 
 GRACE = 1.0
 """Seconds an event may wait for its alert although it was read after its deadline: after a restart everything that
 waited is late, and a card without its title is worth less than one that comes a second later."""
+NAMES_WAIT = 1.0
+"""Seconds an event waits for names at most; rules can do without, a person rather not."""
 ASK_AGAIN_AFTER = (2.0, 5.0, 10.0)
 """Seconds between questions about an alert the list does not show yet."""
-LARGE_FIELD = 4096
-"""Bytes of JSON; an alert has some fifty fields, so what is left always fits."""
+AGAIN = 0.1
+"""Seconds after an answer that was none: a web page, an error the breaker bears."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class Waiting(Protocol):
+    """A record that was written as pending."""
+
+    @property
+    def value(self) -> bytes: ...  # noqa: D102
+    @property
+    def received_at(self) -> datetime: ...  # noqa: D102
+    @property
+    def created(self) -> bool: ...  # noqa: D102
 
 
 def needs_alert(event: WebhookEvent) -> str | None:
@@ -53,91 +65,69 @@ class Enricher:
         self._deadline = deadline
         self._now = now
 
-    async def enrich(self, event: WebhookEvent, headers: RawHeaders) -> EnrichedEvent:
-        """Return revision 0: complete, or pending when the API could not answer in time."""
+    def begin(self, event: WebhookEvent, headers: RawHeaders, created: str) -> Enriched | Coroutine[Any, Any, Enriched]:
+        """Return revision 0 where nobody needs to be asked for it, else what asks."""
         uuid = needs_alert(event)
-        if uuid is None:
-            return self._compose(event, headers, None, Enrichment(status="not_applicable"))
-        left = (headers.received_at + self._deadline - self._now()).total_seconds()
-        try:
-            answer = await self._ask(uuid, headers.received_at, max(left, GRACE))
-        except Unavailable as error:
-            return self._compose(event, headers, None, Enrichment(status="pending", reason=str(error)))
-        return self._compose(event, headers, answer.alert, _complete(answer))
+        answer = self._lookups.known(uuid, headers.received_at) if uuid else None
+        if uuid and answer is None:
+            return self._enrich(event, headers, created, uuid)
+        wanted = names.wanted(event, answer)
+        if self._lookups.names.missing(wanted, asyncio.get_running_loop().time()):
+            return self._enrich(event, headers, created, uuid)
+        found = Finding("complete" if uuid else "not_applicable", None, answer, self._lookups.names.collect(wanted))
+        return compose.first(event, headers, found, self._app_base, created)
 
-    async def complete(self, pending: EnrichedEvent) -> EnrichedEvent:
-        """Return revision 1 of a pending event.
+    async def complete(self, uuid: str, pending: Sequence[Waiting]) -> list[Enriched]:
+        """Return revision 1 of pending events about one alert.
 
         Raises Unavailable, NotFound.
         """
-        uuid = needs_alert(pending.event)
-        if uuid is None:
-            raise NotFound(pending.event_id)
-        answer = await self._lookups.ask(uuid, pending.received_at)
-        return self._revise(pending, answer.alert, _complete(answer))
+        since = max(each.received_at for each in pending)
+        answer = await self._lookups.ask(uuid, since, None, created=any(each.created for each in pending))
+        event = WebhookEvent.model_construct(type="", action="", attributes={}, metadata={})
+        await self._lookups.ask_names(wanted := names.wanted(event, answer), NAMES_WAIT)
+        found = Finding("complete", None, answer, self._lookups.names.collect(wanted))
+        return [compose.completion(each.value, found, self._app_base) for each in pending]
 
-    def give_up(self, pending: EnrichedEvent, reason: str) -> EnrichedEvent:
+    def give_up(self, pending: bytes, reason: str) -> Enriched:
         """Return revision 1 of an event whose alert will not come."""
-        return self._revise(pending, None, Enrichment(status="unavailable", reason=reason))
+        return compose.completion(pending, Finding("unavailable", reason), self._app_base)
 
-    async def _ask(self, uuid: str, since: datetime, wait: float) -> Answer:
-        """Ask until the answer is there or `wait` seconds have passed; always ends in Answer or Unavailable."""
+    async def _enrich(self, event: WebhookEvent, headers: RawHeaders, created: str, uuid: str | None) -> Enriched:
+        """Return revision 0: complete, or pending when the API could not answer in time."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + wait
+        left = (headers.received_at + self._deadline - self._now()).total_seconds()
+        end = loop.time() + max(left, GRACE + self._lookups.budget.settling(loop.time()))
+        answer, status, reason = None, "not_applicable", None
+        try:
+            if uuid:
+                answer, status = await self._ask(uuid, headers.received_at, end, created=bool(created)), "complete"
+        except Unavailable as error:
+            status, reason = "pending", str(error)
+        wanted = names.wanted(event, answer)
+        if status != "pending":
+            await self._lookups.ask_names(wanted, min(end - loop.time(), NAMES_WAIT))
+        found = Finding(status, reason, answer, self._lookups.names.collect(wanted))
+        return compose.first(event, headers, found, self._app_base, created)
+
+    async def _ask(self, uuid: str, since: datetime, end: float, *, created: bool) -> Answer:
+        """Ask until the answer is there or it is `end`; always ends in Answer or Unavailable."""
+        loop = asyncio.get_running_loop()
         reason, pauses = "no answer in time", iter(ASK_AGAIN_AFTER)
         try:
             async with asyncio.timeout_at(end):
                 while True:
                     try:
-                        return await self._lookups.ask(uuid, since, end - loop.time())
+                        return await self._lookups.ask(uuid, since, end - loop.time(), created=created)
                     except NotFound:
                         reason, pause = "not shown by the Alert API yet", next(pauses, None)
+                    except Exhausted:
+                        raise
                     except Unavailable as error:
                         reason = str(error)
-                        pause = None if self._lookups.breaker.silent_for(loop.time()) else 0.1
+                        pause = None if self._lookups.breaker.silent_for(loop.time()) else AGAIN
                     if pause is None or loop.time() + pause >= end:
                         raise Unavailable(reason)
                     await asyncio.sleep(pause)
         except TimeoutError:
             raise Unavailable(reason) from None
-
-    def _revise(self, pending: EnrichedEvent, alert: dict[str, Any] | None, enrichment: Enrichment) -> EnrichedEvent:
-        update = {"revision": 1, "alert": alert, "enrichment": enrichment, "links": self._links(pending.event, alert)}
-        return fit(pending.model_copy(update=update))
-
-    def _compose(
-        self, event: WebhookEvent, headers: RawHeaders, alert: dict[str, Any] | None, enrichment: Enrichment
-    ) -> EnrichedEvent:
-        return fit(
-            EnrichedEvent(
-                event_id=headers.event_id,
-                received_at=headers.received_at,
-                tenant=headers.tenant,
-                hook=headers.hook,
-                origin=headers.origin,
-                event=event,
-                alert=alert,
-                enrichment=enrichment,
-                links=self._links(event, alert),
-            )
-        )
-
-    def _links(self, event: WebhookEvent, alert: dict[str, Any] | None) -> Links:
-        short_id = (alert or {}).get("short_id") or (event.short_id if event.alert_uuid else None)
-        if not isinstance(short_id, str):
-            return Links()
-        return Links(alert=f"{self._app_base}/operations/alerts/{quote(short_id, safe='')}")
-
-
-def fit(event: EnrichedEvent) -> EnrichedEvent:
-    """Return the event, its alert without its largest fields where the record would exceed MAX_ENRICHED bytes."""
-    if event.alert is None or len(encode(event)) <= MAX_ENRICHED:
-        return event
-    small = {name: value for name, value in event.alert.items() if len(orjson.dumps(value)) <= LARGE_FIELD}
-    return event.model_copy(
-        update={"alert": small, "enrichment": event.enrichment.model_copy(update={"reason": "oversize"})}
-    )
-
-
-def _complete(answer: Answer) -> Enrichment:
-    return Enrichment(status="complete", fetched_at=answer.fetched_at)

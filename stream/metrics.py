@@ -12,3 +12,4 @@ API_CALLS = Counter("tocsin_stream_api_calls_total", "Calls to the Alert API.", 
 API_BATCH = Histogram(
     "tocsin_stream_api_batch_size", "Alerts asked for in one call.", buckets=(1, 2, 5, 10, 20, 50, 100)
 )
+OLDEST = Gauge("tocsin_stream_oldest_unacknowledged_seconds", "Age of the oldest event that is not acknowledged.")

@@ -2,51 +2,28 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from events.codec import decode_webhook, encode
-from events.errors import MalformedRecord
-from events.headers import DeadLetter, RawHeaders, enriched_headers
-from events.identity import identify
-from events.records import EnrichedEvent
 from events.topics import Topics
 from stream import metrics
-from stream.completions import Completions, Pending
+from stream.completions import Completed, Completions, pending_of
+from stream.compose import Enriched
 from stream.enrich import Enricher
-from stream.marks import Marks
+from stream.intake import Intake, RawRecord, Work
 from stream.outbox import Outbox, Output
-from stream.restore import Restored, dead_letter_mark
+from stream.restore import Restored
 
 log = structlog.get_logger()
 
-AHEAD = 1_000
+AHEAD = 2_000
 """Records of a partition that wait or are looked up at once; above it fetching pauses."""
-GROUP = 500
+GROUP = 1_000
 """Records written in one transaction."""
-
-
-@dataclass(frozen=True)
-class RawRecord:
-    """A record of the raw topic, and how to say that it is finished."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-    timestamp: float
-    ack: Callable[[], object]
-
-
-@dataclass(frozen=True)
-class _Work:
-    record: RawRecord
-    received_at: datetime
-    result: "asyncio.Task[EnrichedEvent] | Output | None"  # to be written; None: seen before
+TURN = 200
+"""Records taken before others get their turn."""
 
 
 class Partition:
@@ -60,37 +37,57 @@ class Partition:
         enricher: Enricher,
         restore: Callable[[], Awaitable[Restored]],
         pause: Callable[[bool], None],
+        window: timedelta,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.number = number
-        self.ready = False
         self.acknowledged = 0
         self._topics = topics
         self._outbox = outbox
         self._enricher = enricher
         self._restore = restore
         self._pause = pause
-        self._records: asyncio.Queue[RawRecord] = asyncio.Queue()
-        self._work: deque[_Work] = deque()
-        self._arrived = asyncio.Event()
-        self._room = asyncio.Semaphore(AHEAD)
+        self._window = window
+        self._now = now
+        self._records: deque[RawRecord] = deque()
+        self._work: deque[Work] = deque()
+        self._arrived, self._begun, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._paused = False
-        self._marks = Marks(timedelta(0))
-        self._completions: Completions | None = None
+        self._restored: Restored | None = None
+        self._completions = Completions(enricher, self._write_completed, now)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the marks are in; nothing is handled before."""
+        return self._restored is not None
 
     @property
     def waiting(self) -> int:
         """Records taken and not yet acknowledged."""
-        return self._records.qsize() + len(self._work)
+        return len(self._records) + len(self._work)
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest of them was received, or appended (seconds since 1970); infinite when none waits."""
+        if self._work:
+            return float(self._work[0].received_at.timestamp())
+        return self._records[0].timestamp if self._records else float("inf")
 
     @property
     def pending(self) -> int:
         """Events written without their alert, to be completed."""
-        return self._completions.open if self._completions else 0
+        return len(self._completions)
+
+    @property
+    def marks(self) -> int:
+        """Marks remembered."""
+        return len(self._restored.marks) if self._restored else 0
 
     def put(self, record: RawRecord) -> None:
         """Take a record; it waits here until the marks are in."""
-        self._records.put_nowait(record)
-        if self.waiting > AHEAD and not self._paused:
+        self._records.append(record)
+        self._arrived.set()
+        if not self._paused and self.waiting > AHEAD:
             self._paused = True
             self._pause(True)
 
@@ -99,118 +96,112 @@ class Partition:
         loop = asyncio.get_running_loop()
         start = loop.time()
         await self._outbox.fence()
-        restored = await self._restore()
-        self._marks = restored.marks
-        completions = self._completions = Completions(self._enricher, self._write_completed)
+        restored = self._restored = await self._restore()
         for pending in restored.pending.values():
-            completions.add(pending)
-        self.ready = True
+            self._completions.add(pending)
         log.info(
             "partition_ready",
             partition=self.number,
-            marks=len(self._marks),
+            marks=len(restored.marks),
+            checkpointed=restored.checkpointed,
             pending=len(restored.pending),
             seconds=round(loop.time() - start, 2),
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(completions.run())
-            tasks.create_task(self._read())
-            tasks.create_task(self._write(completions))
+            tasks.create_task(self._completions.run())
+            tasks.create_task(self._read(restored))
+            tasks.create_task(self._write(restored))
 
     async def close(self) -> None:
         """Give the partition up."""
         await self._outbox.close()
 
-    async def _read(self) -> None:
+    async def _read(self, restored: Restored) -> None:
+        intake = Intake(self.number, self._topics, self._enricher, restored.marks, self._now)
         while True:
-            await self._room.acquire()
-            self._work.append(self._begin(await self._records.get()))
-            self._arrived.set()
+            await self._arrived.wait()
+            while len(self._work) >= AHEAD:
+                self._room.clear()
+                await self._room.wait()
+            for _ in range(min(TURN, len(self._records))):
+                self._work.append(intake.begin(self._records.popleft()))
+            if not self._records:
+                self._arrived.clear()
+            self._begun.set()
+            await asyncio.sleep(0)
 
-    def _begin(self, record: RawRecord) -> _Work:
-        """Decide what becomes of a record; its mark is set now, for any failure from here on ends the process."""
-        headers = RawHeaders.from_kafka(record.headers)
-        received_at = headers.received_at if headers else datetime.fromtimestamp(record.timestamp, UTC)
-        try:
-            event, body = decode_webhook(record.value)
-        except MalformedRecord as error:
-            mark = dead_letter_mark(self._topics.raw, self.number, record.offset)
-            return _Work(record, received_at, None if self._seen(mark, received_at) else self._letter(record, error))
-        if headers is None:  # produced by somebody else: named as ingest would, the record itself being the delivery
-            delivery = dead_letter_mark(self._topics.raw, self.number, record.offset)
-            name = identify(body, record.value or b"", delivery)
-            headers = RawHeaders(name.event_id, name.kind, delivery, received_at, origin="unknown")
-        if self._seen(headers.event_id, received_at):
-            return _Work(record, received_at, None)
-        return _Work(record, received_at, asyncio.create_task(self._enricher.enrich(event, headers)))
-
-    def _seen(self, mark: str, received_at: datetime) -> bool:
-        if mark in self._marks:
-            return True
-        self._marks.add(mark, received_at)
-        return False
-
-    def _letter(self, record: RawRecord, error: MalformedRecord) -> Output:
-        log.warning("dead_letter", partition=self.number, offset=record.offset, reason=str(error))
-        letter = DeadLetter("stream", str(error), self._topics.raw, self.number, record.offset)
-        return Output(self._topics.dead_letters, record.key, record.value, letter.to_kafka())
-
-    async def _write(self, completions: Completions) -> None:
+    async def _write(self, restored: Restored) -> None:
         """Write what is finished, from the head only, so that order and offsets have no gap."""
         while True:
             while not self._work:
-                self._arrived.clear()
-                await self._arrived.wait()
+                self._begun.clear()
+                await self._begun.wait()
             if isinstance(task := self._work[0].result, asyncio.Task):
                 await task
-            group = self._finished()
-            outputs = [self._output(work) for work in group if work.result is not None]
-            if outputs:
-                await self._outbox.write(outputs)
-            for work in group:
-                if isinstance(work.result, asyncio.Task):
-                    self._written(Pending(work.record.key, work.result.result()), completions)
-            self._acknowledge(group)
+            await self._save(restored, self._finished())
 
-    def _finished(self) -> list[_Work]:
-        group: list[_Work] = []
-        while self._work and len(group) < GROUP:
-            result = self._work[0].result
-            if isinstance(result, asyncio.Task) and not result.done():
-                break
+    def _finished(self) -> list[Work]:
+        group: list[Work] = []
+        while self._work and len(group) < GROUP and self._work[0].done:
             group.append(self._work.popleft())
+        self._room.set()
         return group
 
-    def _output(self, work: _Work) -> Output:
-        if isinstance(work.result, asyncio.Task):
-            return self._enriched(work.record.key, work.result.result())
-        if work.result is None:
+    async def _save(self, restored: Restored, group: list[Work]) -> None:
+        """Write a group in one transaction, acknowledge it, and write a checkpoint when one is due."""
+        works = [work for work in group if work.result is not None]
+        outputs = [self._output(work) for work in works]
+        await self._outbox.write(lambda: outputs, lambda offsets: self._wrote(restored, works, offsets))
+        self._acknowledge(group)
+        last = min(group[-1].received_at, self._now())
+        restored.marks.expire(last)
+        now, limit = asyncio.get_running_loop().time(), (last - self._window).timestamp()
+        if restored.ledger.due(now):
+            await self._outbox.write(lambda: restored.ledger.checkpoint(now, limit, self._completions.offsets))
+
+    def _output(self, work: Work) -> Output:
+        if isinstance(work.result, Output):
+            return work.result
+        record = work.enriched()
+        if record is None:
             raise TypeError("nothing to write")
-        return work.result
+        return self._enriched(work.record.key, record)
 
-    def _enriched(self, key: bytes | None, event: EnrichedEvent) -> Output:
-        return Output(self._topics.enriched, key, encode(event), enriched_headers(event))
+    def _enriched(self, key: bytes | None, record: Enriched) -> Output:
+        return Output(self._topics.enriched, key, record.value, record.headers())
 
-    def _written(self, written: Pending, completions: Completions) -> None:
-        status = written.event.enrichment.status
-        metrics.ENRICHED.labels(status=status).inc()
-        if status == "pending":
-            completions.add(written)
+    def _wrote(self, restored: Restored, works: list[Work], offsets: Sequence[int]) -> None:
+        """Note what the brokers have now."""
+        ends: dict[str, int] = {}
+        for work, offset in zip(works, offsets, strict=True):
+            record = work.enriched()
+            ends[self._topics.enriched if record else self._topics.dead_letters] = offset + 1
+            if record is None:
+                metrics.DEAD_LETTERS.inc()
+                continue
+            metrics.ENRICHED.labels(status=record.status).inc()
+            if record.status == "pending":
+                self._completions.add(pending_of(work.record.key, record.value, offset))
+        for topic, end in ends.items():
+            restored.ledger.reached(topic, end)
+        restored.ledger.wrote([mark for work in works for mark in work.marks], restored.marks.newest)
 
-    async def _write_completed(self, completed: Pending) -> None:
-        await self._outbox.write([self._enriched(completed.key, completed.event)])
+    async def _write_completed(self, completed: Sequence[Completed]) -> None:
+        outputs = [self._enriched(each.pending.key, each.record) for each in completed]
 
-    def _acknowledge(self, group: list[_Work]) -> None:
+        def wrote(offsets: Sequence[int]) -> None:
+            self._completions.written(completed)
+            if self._restored:
+                self._restored.ledger.reached(self._topics.enriched, offsets[-1] + 1)
+            metrics.ENRICHED.labels(status="completed").inc(len(completed))
+
+        await self._outbox.write(lambda: outputs, wrote)
+
+    def _acknowledge(self, group: list[Work]) -> None:
         self.acknowledged += len(group)
         for work in group:
             work.record.ack()
-            self._room.release()
-            if work.result is None:
-                metrics.DEDUPLICATED.inc()
-            elif isinstance(work.result, Output):
-                metrics.DEAD_LETTERS.inc()
-        # A clock ahead of ours must not make us forget what others will send again.
-        self._marks.expire(min(group[-1].received_at, datetime.now(UTC)))
+        metrics.DEDUPLICATED.inc(sum(work.result is None for work in group))
         if self._paused and self.waiting < AHEAD // 2:
             self._paused = False
             self._pause(False)

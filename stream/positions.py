@@ -30,7 +30,7 @@ async def prepare(kafka: KafkaSettings) -> None:
 
 
 async def _partitions(kafka: KafkaSettings, topics: Topics) -> list[TopicPartition]:
-    wanted = [topics.raw, topics.enriched, topics.dead_letters]
+    wanted = [topics.raw, topics.enriched, topics.dead_letters, topics.marks]
     admin = AIOKafkaAdminClient(**kafka.client_options())
     try:
         await admin.start()

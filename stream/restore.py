@@ -1,31 +1,39 @@
 """Read back what a partition has written, so that a new owner knows what is done and what is still pending."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from events.codec import decode_enriched
-from events.headers import RawHeaders, as_text, parse_time
+from events.headers import RawHeaders, as_text
 from events.topics import Topics
-from stream.completions import Pending
-from stream.marks import Marks
+from stream.checkpoint import Head, Ledger, Stored
+from stream.completions import Pending, pending_of
+from stream.created import CREATED, marks_of
+from stream.marks import MINUTE, Marks, digest
+
+log = structlog.get_logger()
 
 SLACK = timedelta(minutes=10)
 """Clocks of ingest hosts and brokers differ; this much more is read."""
 TIME_LIMIT = 300.0
 """Seconds for one partition; a window of a busy site is a few hundred thousand records."""
+JUMP = 2_000
+"""Records read over on the way to a pending one; further away it is sought."""
 
 
 @dataclass
 class Restored:
-    """What the former owners of a partition have finished, and what they left open."""
+    """What the former owners of a partition have finished, what they left open, and their checkpoint to go on from."""
 
     marks: Marks
-    pending: dict[str, Pending] = field(default_factory=dict)
+    pending: dict[str, Pending]
+    ledger: Ledger
+    checkpointed: int
 
 
 def dead_letter_mark(topic: str, partition: int, offset: int) -> str:
@@ -38,7 +46,6 @@ async def restore(partition: int, group: str, topics: Topics, client: dict[str, 
 
     Call it after fencing: then the last stable offset is behind everything a former owner has committed.
     """
-    restored = Restored(Marks(window))
     consumer = AIOKafkaConsumer(
         **client,
         group_id=group,  # to look up its committed offset; with assign() it never joins
@@ -50,64 +57,146 @@ async def restore(partition: int, group: str, topics: Topics, client: dict[str, 
     async with asyncio.timeout(TIME_LIMIT):
         await consumer.start()
         try:
-            raw, enriched = TopicPartition(topics.raw, partition), TopicPartition(topics.enriched, partition)
-            letters = TopicPartition(topics.dead_letters, partition)
-            consumer.assign([raw, enriched, letters])
-            since = await _next_received_at(consumer, raw) - window - SLACK
-            async for record in _records(consumer, enriched, since):
-                _remember(restored, record)
-            async for record in _records(consumer, letters, since):
-                headers = as_text(record.headers)
-                if headers.get("stage") == "stream" and headers.get("source-topic") == raw.topic:
-                    mark = dead_letter_mark(raw.topic, partition, int(headers["source-offset"]))
-                    restored.marks.add(mark, datetime.fromtimestamp(record.timestamp / 1000, UTC))
+            return await _Reading(consumer, partition, topics, window).read()
         finally:
             await consumer.stop()
-    return restored
 
 
-async def _next_received_at(consumer: AIOKafkaConsumer, raw: TopicPartition) -> datetime:
-    """Return when the first record we shall read was received; after an outage that is long ago."""
-    now = datetime.now(UTC)
-    start = await consumer.committed(raw)
-    first = (await consumer.beginning_offsets([raw]))[raw]
-    end = (await consumer.end_offsets([raw]))[raw]
-    start = max(first, start or 0)
-    if start >= end:
+class _Reading:
+    """One partition being restored."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partition: int, topics: Topics, window: timedelta) -> None:
+        self._consumer = consumer
+        self._partition = partition
+        self._window = window
+        self._topics = topics
+        self._raw = TopicPartition(topics.raw, partition)
+        self._enriched = TopicPartition(topics.enriched, partition)
+        self._letters = TopicPartition(topics.dead_letters, partition)
+        self._kept = TopicPartition(topics.marks, partition)
+        self._marks = Marks(window)
+        self._pending: dict[str, Pending] = {}
+
+    async def read(self) -> Restored:
+        """Read the checkpoint, where it is of use, and the topics from where it ends."""
+        partitions = [self._raw, self._enriched, self._letters, self._kept]
+        self._consumer.assign(partitions)
+        ends = await self._consumer.end_offsets(partitions)
+        needed = await self._next_received_at(ends[self._raw]) - self._window
+        stored = await self._stored(ends[self._kept])
+        head, old = stored.head(self._partition), stored.head(self._partition)
+        if head and (head.since > needed.timestamp() or head.enriched > ends[self._enriched]):
+            log.info("checkpoint_of_no_use", partition=self._partition, since=head.since, enriched=head.enriched)
+            head = None
+        if head:
+            for segment in sorted(head.segments, key=lambda each: each.minute):
+                self._marks.add(stored.marks(self._partition, segment), segment.minute * MINUTE)
+            checkpointed = len(self._marks)
+            await self._read_pending(head.pending)
+            first, letters = min(head.enriched, head.pending_since or head.enriched), head.letters
+        else:
+            since = needed - SLACK
+            checkpointed = 0
+            number = old.next_segment if old else 0
+            head = Head(0, 0, max(0.0, needed.timestamp()), next_segment=number)
+            first, letters = await self._offset(self._enriched, since), await self._offset(self._letters, since)
+        stale = {int(key.rpartition(b"/")[2]) for key in stored.values if not key.endswith(b"/head")}
+        ledger = Ledger(self._partition, self._topics, head, stale - {each.number for each in head.segments})
+        await self._tail(first, letters, ends, ledger)
+        ledger.reached(self._topics.enriched, ends[self._enriched])
+        ledger.reached(self._topics.dead_letters, ends[self._letters])
+        return Restored(self._marks, self._pending, ledger, checkpointed)
+
+    async def _tail(self, first: int, letters: int, ends: dict[TopicPartition, int], ledger: Ledger) -> None:
+        now = datetime.now(UTC).timestamp()
+        async for records in self._records(self._enriched, first, ends[self._enriched]):
+            for record in records:
+                if marks := self._remember(record):
+                    at = min(record.timestamp / 1000, now)
+                    self._marks.add(marks, at)
+                    ledger.wrote(marks, self._marks.newest)
+        async for records in self._records(self._letters, letters, ends[self._letters]):
+            for record in records:
+                headers = as_text(record.headers)
+                if headers.get("stage") == "stream" and headers.get("source-topic") == self._raw.topic:
+                    mark = dead_letter_mark(self._raw.topic, self._partition, int(headers["source-offset"]))
+                    marks = (digest(mark),)
+                    self._marks.add(marks, min(record.timestamp / 1000, now))
+                    ledger.wrote(marks, self._marks.newest)
+
+    def _remember(self, record: ConsumerRecord) -> tuple[bytes, ...]:
+        """Return the marks a record of the enriched topic is; only headers are read, but for a pending event."""
+        event_id = created = b""
+        status, revision = b"", b"0"
+        for name, value in record.headers:
+            if name == "event-id":
+                event_id = value
+            elif name == "revision":
+                revision = value
+            elif name == "status":
+                status = value
+            elif name == CREATED:
+                created = value
+        if not event_id:
+            return ()  # not written by us
+        if revision == b"1":
+            self._pending.pop(event_id.decode(), None)
+            return ()
+        if status == b"pending":
+            self._pending[event_id.decode()] = pending_of(record.key, record.value, record.offset)
+        return marks_of(event_id.decode(), created.decode())
+
+    async def _read_pending(self, offsets: Iterable[int]) -> None:
+        """Read the records that a checkpoint lists as pending."""
+        wanted = sorted(offsets)
+        first = (await self._consumer.beginning_offsets([self._enriched]))[self._enriched]
+        runs: list[list[int]] = []
+        for offset in wanted:
+            if offset >= first and runs and offset - runs[-1][-1] < JUMP:
+                runs[-1].append(offset)
+            elif offset >= first:
+                runs.append([offset])
+        for run in runs:
+            listed = set(run)
+            async for records in self._records(self._enriched, run[0], run[-1] + 1):
+                for record in records:
+                    if record.offset in listed:
+                        self._remember(record)
+
+    async def _next_received_at(self, end: int) -> datetime:
+        """Return when the first record we shall read was received; after an outage that is long ago."""
+        now = datetime.now(UTC)
+        committed = await self._consumer.committed(self._raw)
+        first = (await self._consumer.beginning_offsets([self._raw]))[self._raw]
+        async for records in self._records(self._raw, max(first, committed or 0), end):
+            if records:
+                headers = RawHeaders.from_kafka(records[0].headers)
+                at = headers.received_at if headers else datetime.fromtimestamp(records[0].timestamp / 1000, UTC)
+                return min(now, at)
         return now
-    consumer.pause(*(consumer.assignment() - {raw}))
-    consumer.seek(raw, start)
-    record = await consumer.getone(raw)
-    headers = RawHeaders.from_kafka(record.headers)
-    return min(now, headers.received_at if headers else datetime.fromtimestamp(record.timestamp / 1000, UTC))
 
+    async def _stored(self, end: int) -> Stored:
+        first = (await self._consumer.beginning_offsets([self._kept]))[self._kept]
+        stored = Stored()
+        async for records in self._records(self._kept, first, end):
+            for record in records:
+                stored.put(record.key, record.value)
+        return stored
 
-async def _records(
-    consumer: AIOKafkaConsumer, partition: TopicPartition, since: datetime
-) -> AsyncIterator[ConsumerRecord]:
-    """Yield the committed records of a partition appended at `since` or later, up to its last stable offset."""
-    end = (await consumer.end_offsets([partition]))[partition]
-    found = (await consumer.offsets_for_times({partition: max(0, int(since.timestamp() * 1000))}))[partition]
-    if found is None or found.offset >= end:
-        return
-    consumer.pause(*(consumer.assignment() - {partition}))
-    consumer.resume(partition)
-    consumer.seek(partition, found.offset)
-    # Transaction markers take offsets too: the position passes them, a count of records never would.
-    while await consumer.position(partition) < end:
-        for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
-            yield record
+    async def _offset(self, partition: TopicPartition, since: datetime) -> int:
+        """Return the first offset appended at `since` or later; the end where there is none."""
+        found = await self._consumer.offsets_for_times({partition: max(0, int(since.timestamp() * 1000))})
+        if found[partition] is not None:
+            return int(found[partition].offset)
+        return int((await self._consumer.end_offsets([partition]))[partition])
 
-
-def _remember(restored: Restored, record: ConsumerRecord) -> None:
-    headers = as_text(record.headers)
-    received_at = parse_time(headers.get("received-at"))
-    if "event-id" not in headers or received_at is None:
-        return  # not written by us
-    event_id = headers["event-id"]
-    if headers.get("revision") == "1":
-        restored.pending.pop(event_id, None)
-        return
-    restored.marks.add(event_id, received_at)
-    if headers.get("status") == "pending":
-        restored.pending[event_id] = Pending(record.key, decode_enriched(record.value))
+    async def _records(self, partition: TopicPartition, first: int, end: int) -> AsyncIterator[list[ConsumerRecord]]:
+        """Yield the committed records from one offset up to another."""
+        if first >= end:
+            return
+        self._consumer.pause(*(self._consumer.assignment() - {partition}))
+        self._consumer.resume(partition)
+        self._consumer.seek(partition, first)
+        # Transaction markers take offsets too: the position passes them, a count of records never would.
+        while await self._consumer.position(partition) < end:
+            yield (await self._consumer.getmany(partition, timeout_ms=200)).get(partition, [])

@@ -1,6 +1,7 @@
 """One stream worker: the partitions it owns, and what they share."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,9 +12,10 @@ from events.topics import Topics
 from stream import metrics
 from stream.ending import end_process
 from stream.enrich import Enricher
+from stream.intake import RawRecord
 from stream.lookups import Lookups
 from stream.outbox import Outbox
-from stream.partition import Partition, RawRecord
+from stream.partition import Partition
 from stream.restore import Restored, restore
 from stream.settings import StreamSettings
 
@@ -42,6 +44,9 @@ class Worker:
         self._partitions: dict[int, Partition] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        metrics.MARKS.set_function(lambda: sum(partition.marks for partition in self._partitions.values()))
+        metrics.PENDING.set_function(lambda: sum(partition.pending for partition in self._partitions.values()))
+        metrics.OLDEST.set_function(self.oldest_age)
 
     def assigned(self, numbers: set[int]) -> None:
         """Give up what is not ours any more, take what is new; a partition that stays keeps its marks."""
@@ -54,7 +59,9 @@ class Worker:
             partition = self._partitions[number] = self._partition(number)
             self._running[number] = asyncio.create_task(partition.run(), name=f"partition {number}")
             self._running[number].add_done_callback(self._ended)
-        self._lookups.budget.share(len(numbers), self._kafka.partitions)
+        self._lookups.budget.share(numbers, self._kafka.partitions, asyncio.get_running_loop().time())
+        # The vendor counts the errors of all workers together; who sees only some of them must stop at the first.
+        self._lookups.breaker.allowed_errors = 1 if len(numbers) == self._kafka.partitions else 0
         metrics.PARTITIONS.set(len(numbers))
         log.info("assigned", partitions=sorted(numbers))
 
@@ -73,9 +80,17 @@ class Worker:
             "waiting": self.waiting,
             "pending": sum(partition.pending for partition in self._partitions.values()),
             "list_batches": self._lookups.batches,
+            "alerts_per_second": round(self._lookups.alerts_per_second, 2),
             "alert_api": self._lookups.breaker.reason or "ok",
+            "names_off": self._lookups.names.off,
+            "oldest_unacknowledged_seconds": round(self.oldest_age(), 1),
         }
         return bool(self._partitions) and not details["restoring"], details
+
+    def oldest_age(self) -> float:
+        """Return how long ago the oldest event that is not acknowledged was received (seconds); 0 when none waits."""
+        oldest = min((partition.oldest for partition in self._partitions.values()), default=float("inf"))
+        return max(0.0, time.time() - oldest) if oldest < float("inf") else 0.0
 
     @property
     def owned(self) -> int:
@@ -100,7 +115,13 @@ class Worker:
 
         outbox = Outbox(number, f"{group}-{number}", client)
         return Partition(
-            number, self._topics, outbox, self._enricher, restored, lambda paused: self._pause(number, paused)
+            number,
+            self._topics,
+            outbox,
+            self._enricher,
+            restored,
+            lambda paused: self._pause(number, paused),
+            self._settings.dedupe_window,
         )
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from stream.alert_api import BatchRefused, Refused, Unavailable
 from stream.breaker import Breaker
-from stream.budget import Budget
-from stream.lookups import Lookups, NotFound
+from stream.budget import SETTLING, Budget
+from stream.fetching import NotFound
+from stream.lookups import Lookups
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)
@@ -25,7 +27,7 @@ class Api:
 
     def __init__(self, known=(), *, batch="yes", error=None):
         self.known, self.batch, self.error = set(known), batch, error
-        self.calls, self.times = [], []
+        self.calls, self.times, self.named = [], [], {}
 
     def _note(self, what):
         self.calls.append(what)
@@ -50,11 +52,33 @@ class Api:
         self._note(count)
         return sorted(self.known)[:count]
 
+    async def name(self, kind, uuid):
+        self._note((kind, uuid))
+        found = self.named.get(kind, {})
+        if isinstance(found, Exception):
+            raise found
+        return found.get(uuid)
+
+
+async def after(seconds, run):
+    await asyncio.sleep(seconds)
+    await run()
+
 
 @asynccontextmanager
-async def asking(api, *, rate=4.0, batch_size=50):
-    lookups = Lookups(api, Budget(rate), Breaker(), batch_size, 0.02)
-    task = asyncio.create_task(lookups.run())
+async def asking(api, *, rate=4.0, batch_size=50, owned=1, partitions=1, checked=True):
+    """Ask as a worker whose share is settled, after its check of the list, or with questions from the start."""
+    loop = asyncio.get_running_loop()
+    budget = Budget(rate, clock=loop.time)
+    budget.share(set(range(owned)), partitions, loop.time() - SETTLING)
+    lookups = Lookups(api, budget, Breaker(), batch_size, 0.02)
+    task = asyncio.create_task(after(0.0 if checked else 0.01, lookups.run))
+    if checked:
+        error, api.error = api.error, None
+        await asyncio.sleep(2.0)
+        api.error = error
+        api.calls.clear()
+        api.times.clear()
     try:
         yield lookups
     finally:
@@ -66,7 +90,7 @@ def test_questions_asked_together_are_one_call():
         api = Api(f"a{n}" for n in range(30))
         async with asking(api) as lookups:
             answers = await asyncio.gather(*(lookups.ask(f"a{n % 30}", LONG_AGO, 3.0) for n in range(60)))
-        assert [answer.alert["uuid"] for answer in answers[:30]] == [f"a{n}" for n in range(30)]
+        assert [orjson.loads(answer.alert)["uuid"] for answer in answers[:30]] == [f"a{n}" for n in range(30)]
         assert len(api.calls) == 1
         assert len(api.calls[0]) == 30
 
@@ -77,7 +101,7 @@ def test_calls_keep_the_budget():
     async def scenario():
         api = Api(f"a{n}" for n in range(500))
         async with asking(api, batch_size=10) as lookups:
-            await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO) for n in range(500)))
+            await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO, None) for n in range(500)))
         assert len(api.calls) == 50
         for first, fifth in zip(api.times, api.times[4:], strict=False):
             assert fifth - first >= 0.99
@@ -85,14 +109,18 @@ def test_calls_keep_the_budget():
     virtual_time.run(scenario())
 
 
+@pytest.mark.parametrize("checked", [True, False])
 @pytest.mark.parametrize("batch", ["refused", "ignored", "first"])
-def test_a_list_that_cannot_batch_is_noticed_and_everybody_is_answered(batch):
+def test_a_list_that_cannot_batch_is_noticed_and_everybody_is_answered(batch, checked):
     async def scenario():
         api = Api((f"a{n}" for n in range(12)), batch=batch)
-        async with asking(api) as lookups:
-            answers = await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO) for n in range(8)))
+        async with asking(api, checked=checked) as lookups:
+            if checked:
+                assert lookups.batches is False
+                assert lookups.alerts_per_second == 4.0
+            answers = await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO, None) for n in range(8)))
             assert lookups.batches is False
-        assert [answer.alert["uuid"] for answer in answers] == [f"a{n}" for n in range(8)]
+        assert [orjson.loads(answer.alert)["uuid"] for answer in answers] == [f"a{n}" for n in range(8)]
 
     virtual_time.run(scenario())
 
@@ -103,7 +131,7 @@ def test_a_missing_alert_is_not_found_and_the_others_are():
             results = await asyncio.gather(
                 *(lookups.ask(uuid, LONG_AGO, 3.0) for uuid in ("a", "b", "c")), return_exceptions=True
             )
-        assert results[0].alert == {"uuid": "a"}
+        assert orjson.loads(results[0].alert) == {"uuid": "a"}
         assert isinstance(results[2], NotFound)
 
     virtual_time.run(scenario())

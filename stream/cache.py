@@ -1,0 +1,47 @@
+"""Answers of the Alert API, kept for a while and bounded by what they take in memory."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+OVERHEAD = 500
+"""Bytes an answer takes beside the alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An alert as JSON, and when it was asked for."""
+
+    alert: bytes
+    fetched_at: datetime
+    short_id: str | None = None
+    assets: tuple[str, ...] = ()
+
+
+class Cache:
+    """The answers used last, up to `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self.size = 0
+
+    def get(self, uuid: str, since: datetime) -> Answer | None:
+        """Return an alert as it was at `since` or later; an event never gets an answer from before it happened."""
+        answer = self._answers.get(uuid)
+        if answer is None or answer.fetched_at < since:
+            return None
+        self._answers.move_to_end(uuid)
+        return answer
+
+    def put(self, uuid: str, answer: Answer) -> None:
+        """Keep an answer, unless a newer one is there."""
+        known = self._answers.pop(uuid, None)
+        if known:
+            self.size -= len(known.alert) + OVERHEAD
+            answer = max(known, answer, key=lambda each: each.fetched_at)
+        self._answers[uuid] = answer
+        self.size += len(answer.alert) + OVERHEAD
+        while self.size > self._limit:
+            _, oldest = self._answers.popitem(last=False)
+            self.size -= len(oldest.alert) + OVERHEAD

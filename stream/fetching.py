@@ -1,0 +1,80 @@
+"""How alerts are fetched: through the list, or one by one where the list cannot take several ids."""
+
+from typing import Any, Protocol
+
+import structlog
+
+from stream.alert_api import BatchRefused
+from stream.budget import Budget
+
+log = structlog.get_logger()
+
+
+class Api(Protocol):
+    """What is asked of the vendor."""
+
+    async def listed(self, uuids: list[str]) -> dict[str, dict[str, Any]]: ...  # noqa: D102
+    async def single(self, uuid: str) -> dict[str, Any] | None: ...  # noqa: D102
+    async def some(self, count: int) -> list[str]: ...  # noqa: D102
+    async def name(self, kind: str, uuid: str) -> str | None: ...  # noqa: D102
+
+
+class NotFound(Exception):
+    """The API answered and does not show this alert (yet)."""
+
+
+class Fetching:
+    """Fetch alerts, and learn whether the list endpoint answers several ids at once."""
+
+    def __init__(self, api: Api, budget: Budget) -> None:
+        self._api = api
+        self._budget = budget
+        self.batches: bool | None = None
+        """Whether it does; None while nobody knows."""
+
+    async def fetch(self, uuids: list[str]) -> dict[str, dict[str, Any]]:
+        """Return what the API shows of these alerts.
+
+        Raises Unavailable, Refused, BatchRefused (ask again, one by one), NotFound (of a single alert).
+        """
+        if self.batches is False:
+            if alert := await self._api.single(uuids[0]):
+                return {uuids[0]: alert}
+            raise NotFound(uuids[0])
+        found = await self._listed(uuids)
+        if self.batches is None and len(uuids) > 1:
+            if len(found) > 1:
+                self.batches = True
+            else:
+                await self._budget.take()
+                await self.check()
+        return found
+
+    async def check(self) -> None:
+        """Settle whether a list of several ids is answered in full, so that a miss means something.
+
+        Takes one call of the budget more than the one its caller took. Asks for two alerts that exist; with fewer
+        nobody knows yet. Raises Unavailable, Refused, BatchRefused.
+        """
+        known = (await self._api.some(2))[:2]
+        if len(known) > 1:
+            await self._budget.take()
+            if (await self._listed(known)).keys() != set(known):
+                self._one_by_one()
+                raise BatchRefused(counts=False)
+            self.batches = True
+
+    async def _listed(self, uuids: list[str]) -> dict[str, dict[str, Any]]:
+        try:
+            found = await self._api.listed(uuids)
+        except BatchRefused:
+            self._one_by_one()
+            raise
+        if found.keys() - set(uuids):  # it lists what nobody asked for: the ids were ignored
+            self._one_by_one()
+            raise BatchRefused(counts=False)
+        return found
+
+    def _one_by_one(self) -> None:
+        self.batches = False
+        log.warning("list_cannot_batch", alerts_per_second=round(self._budget.rate, 2))

@@ -1,0 +1,100 @@
+"""Names a person can write rules with: of the community, the assets, the case, the report."""
+
+import asyncio
+import re
+from collections import OrderedDict
+from typing import Any
+
+import structlog
+
+from events.records import WebhookEvent
+from stream.cache import Answer
+from stream.questions import Future
+
+log = structlog.get_logger()
+
+KEPT, MISSING_KEPT = 24 * 3600.0, 3600.0
+"""Seconds a name is believed, and that there is none."""
+LIMIT, OPEN = 50_000, 500
+"""Names kept, and asked for at once; an event does not wait for a name nobody asks for."""
+ASSETS = 10
+"""Assets of one alert that are named."""
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+Name = tuple[str, str]
+"""A kind (community, asset, case, report) and a uuid."""
+
+
+def wanted(event: WebhookEvent, answer: Answer | None) -> list[Name]:
+    """Return what of an event has a name."""
+    found = [("community", event.community_uuid)]
+    if event.type == "case":
+        found.append(("case", event.attributes.get("uuid")))
+    elif event.type == "content-proposal":
+        found.append(("report", event.attributes.get("uuid")))
+    if answer:
+        found += [("asset", uuid) for uuid in answer.assets[:ASSETS]]
+    return [(kind, uuid.lower()) for kind, uuid in found if isinstance(uuid, str) and _UUID.fullmatch(uuid.lower())]
+
+
+class Names:
+    """Names known and asked for; those who look them up take the questions from here."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Name, tuple[str | None, float]] = OrderedDict()
+        self._open: OrderedDict[Name, Future] = OrderedDict()
+        self._answered: set[str] = set()
+        self.off: dict[str, str] = {}
+        """Kinds that are not looked up any more, and why."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def missing(self, names: list[Name], now: float) -> list[Name]:
+        """Return those of the names that could be asked for."""
+        return [name for name in names if name[0] not in self.off and self._known.get(name, (None, 0.0))[1] < now]
+
+    def ask(self, names: list[Name]) -> list[Future]:
+        """Ask for names; a question that is open already is joined."""
+        for name in names:
+            if name not in self._open and len(self._open) < OPEN:
+                self._open[name] = asyncio.get_running_loop().create_future()
+        return [self._open[name] for name in names if name in self._open]
+
+    def collect(self, names: list[Name]) -> dict[str, Any]:
+        """Return the names known, as a record carries them."""
+        record: dict[str, Any] = {}
+        for kind, uuid in names:
+            name = self._known.get((kind, uuid), (None, 0.0))[0]
+            if name and kind == "asset":
+                record.setdefault("assets", {})[uuid] = name
+            elif name:
+                record[kind] = name
+        return record
+
+    def take(self) -> tuple[Name, Future] | None:
+        """Remove the oldest question."""
+        return self._open.popitem(last=False) if self._open else None
+
+    def answered(self, name: Name, found: str | None, now: float) -> None:
+        """Note a name, or that there is none; a kind whose first answer is a 404 does not exist for this key."""
+        if found is None and name[0] not in self._answered:
+            self.switch_off(name[0], "status 404")
+        self._answered.add(name[0])
+        self._known[name] = (found, now + (KEPT if found else MISSING_KEPT))
+        self._known.move_to_end(name)
+        if len(self._known) > LIMIT:
+            self._known.popitem(last=False)
+
+    def switch_off(self, kind: str, reason: str) -> None:
+        """Ask for no name of this kind again; nobody waits for one any longer."""
+        self.off[kind] = reason
+        log.warning("names_switched_off", kind=kind, reason=reason)
+        for name in [name for name in self._open if name[0] == kind]:
+            self._open.pop(name).set_result(None)
+
+    def give_up(self) -> None:
+        """Answer every open question with nothing; it is asked again when an event needs it."""
+        while taken := self.take():
+            if not taken[1].done():
+                taken[1].set_result(None)

@@ -1,0 +1,96 @@
+"""An enriched record is what the model would be written as, and never too large."""
+
+from datetime import UTC, datetime
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.codec import decode_enriched, encode
+from events.headers import RawHeaders
+from events.records import EnrichedEvent, Enrichment, Links, WebhookEvent
+from events.topics import MAX_ENRICHED
+from stream import compose
+from stream.cache import Answer
+from stream.compose import Finding
+
+APP = "https://app.sekoia.io"
+AT = datetime(2026, 7, 29, 8, 6, 57, tzinfo=UTC)
+times = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+objects = st.dictionaries(st.text(max_size=5), json, max_size=4)
+
+
+def headers(at=AT, event_id="c/1"):
+    return RawHeaders(event_id, "vendor", "d", at, "default", "soc", "webhook")
+
+
+@given(
+    times, st.text(max_size=8), objects, objects, objects, st.none() | objects, st.text(max_size=5), st.text(max_size=9)
+)
+def test_the_bytes_are_those_of_the_model(at, kind, attributes, metadata, extra, alert, name, reason):
+    body = extra | {"type": kind, "action": "x", "attributes": attributes, "metadata": metadata}
+    event = WebhookEvent.model_validate(orjson.loads(orjson.dumps(body)))
+    answer = alert and Answer(orjson.dumps(alert), at)
+    record = compose.first(event, headers(at), Finding("complete", reason, answer, {"community": name}), APP)
+    short_id = event.short_id if event.alert_uuid else None
+    model = EnrichedEvent(
+        event_id="c/1",
+        received_at=at,
+        hook="soc",
+        event=event,
+        alert=alert or None,
+        names={"community": name},
+        enrichment=Enrichment(status="complete", reason=reason, fetched_at=at if answer else None),
+        links=Links(alert=compose.link(APP, short_id)),
+    )
+    assert record.value == encode(model)
+    assert decode_enriched(record.value).enrichment == model.enrichment
+
+
+def event(**attributes):
+    return WebhookEvent(type="alert", action="created", attributes={"uuid": "u", "short_id": "AL1"} | attributes)
+
+
+def test_the_link_is_the_alerts_and_harmless():
+    record = compose.first(event(short_id="../x?<b>"), headers(), Finding("pending", "away"), APP)
+    assert decode_enriched(record.value).links.alert == f"{APP}/operations/alerts/..%2Fx%3F%3Cb%3E"
+    answer = Answer(b'{"short_id":"AL2"}', AT, "AL2")
+    record = compose.first(event(), headers(), Finding("complete", None, answer), APP)
+    assert decode_enriched(record.value).links.alert == f"{APP}/operations/alerts/AL2"
+
+
+def test_a_completion_keeps_the_event_and_says_what_it_is():
+    first = compose.first(event(), headers(), Finding("pending", "away", None, {"community": "Acme"}), APP, "c/u")
+    assert dict(first.headers())["created"] == b"c/u"
+    second = compose.completion(first.value, Finding("complete", None, Answer(b'{"title":"T"}', AT)), APP)
+    old, new = decode_enriched(first.value), decode_enriched(second.value)
+    assert (new.event_id, new.event, new.received_at, new.names) == (
+        old.event_id,
+        old.event,
+        old.received_at,
+        old.names,
+    )
+    assert (new.revision, new.alert, new.enrichment.status) == (1, {"title": "T"}, "complete")
+    assert dict(second.headers()) == {
+        "event-id": b"c/1",
+        "revision": b"1",
+        "status": b"complete",
+        "received-at": b"2026-07-29T08:06:57.000000+00:00",
+    }
+
+
+def test_an_oversize_alert_loses_its_large_fields_only():
+    alert = {"title": "kept", "details": "x" * (2 * MAX_ENRICHED)}
+    found = Finding("complete", None, Answer(orjson.dumps(alert), AT))
+    for record in (
+        compose.first(event(), headers(), found, APP),
+        compose.completion(compose.first(event(), headers(), Finding("pending"), APP).value, found, APP),
+    ):
+        assert len(record.value) < MAX_ENRICHED
+        assert decode_enriched(record.value).alert == {"title": "kept"}
+        assert decode_enriched(record.value).enrichment.reason == "oversize"
