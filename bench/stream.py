@@ -56,6 +56,7 @@ class Bench:
         self._logs = logs
         self._seconds = seconds
         self._stack = contextlib.AsyncExitStack()
+        self._spent = 0.0, 0.0
         self.figures = {}
 
     async def __aenter__(self):
@@ -72,13 +73,12 @@ class Bench:
         with self._api(0.0) as api:
             with self._worker(kafka, api, UNBUDGETED | PATIENT) as process:
                 await self._measured(kafka, process)
-            found = await self._found(kafka, "complete")
-            self.figures["eps_cached"] = found
+            await self._found(kafka, "eps_cached", "complete")
             for name in ("textbook", "bare"):
                 to = await self._topics(f"{name}.")
                 with self._contender(name, to, kafka.topic_prefix, api, ALERTS) as process:
                     await self._measured(to, process)
-                self.figures[f"eps_{name}"] = await self._found(to)
+                await self._found(to, f"eps_{name}")
 
     async def slow(self):
         """Every event is about another alert, and the API takes 20 ms; nobody limits the calls."""
@@ -87,11 +87,11 @@ class Bench:
         with self._api(0.02) as api:
             with self._worker(kafka, api, UNBUDGETED | PATIENT) as process:
                 await self._measured(kafka, process)
-            self.figures["eps_20ms"] = await self._found(kafka, "complete")
+            await self._found(kafka, "eps_20ms", "complete")
             to = await self._topics("textbook-slow.")
             with self._contender("textbook", to, kafka.topic_prefix, api) as process:
                 await self._measured(to, process)
-            self.figures["eps_20ms_textbook"] = await self._found(to)
+            await self._found(to, "eps_20ms_textbook")
 
     async def budget(self):
         """Every event is about another alert, inside the vendor's budget and behind its firewall."""
@@ -102,7 +102,7 @@ class Bench:
                 await self._measured(kafka, process, 2 * self._seconds)
             async with httpx.AsyncClient(trust_env=False) as client:
                 stats = (await client.get(f"{api}/_sandbox/firewall")).json()
-        self.figures["alerts_per_s_5rps"] = await self._found(kafka, "complete")
+        await self._found(kafka, "alerts_per_s_5rps", "complete")
         self.figures["max_requests_in_any_1s"] = stats["max_requests_in_any_1s"]
         self.figures["blocks"] = stats["blocks"]
 
@@ -173,6 +173,7 @@ class Bench:
         before, began = 0, time.monotonic()
         while await stream_load.length(kafka) == 0 and time.monotonic() - began < START:
             await asyncio.sleep(0.2)
+        self._spent = time.time(), -_cpu(process.pid)
         end = moved = time.monotonic()
         end += seconds or self._seconds
         while time.monotonic() < min(end, moved + QUIET) and process.poll() is None:
@@ -180,11 +181,17 @@ class Bench:
             now = await stream_load.length(kafka)
             moved = time.monotonic() if now != before else moved
             before = now
+        self._spent = self._spent[0], self._spent[1] + _cpu(process.pid)
 
-    async def _found(self, kafka, status=""):
-        found = await stream_load.written(kafka, status)
+    async def _found(self, kafka, name, status=""):
+        """Note the rate, and what a second of processor time was good for: that one bears company on the machine."""
+        found, (since, seconds) = await stream_load.written(kafka, status), self._spent
         _say(f"{kafka.topic_prefix} wrote {found.statuses}")
-        return found.per_second() if found.times else float("nan")
+        self.figures[name] = found.per_second() if len(found.times) > 1 else float("nan")
+        self.figures[f"per_cpu_s_{name}"] = sum(1 for at in found.times if at > since) / max(seconds, 0.01)
+        records = sum(found.statuses.values())
+        if markers := await stream_load.length(kafka) - records:
+            self.figures[f"per_transaction_{name}"] = records / markers
 
     async def _warm(self, kafka):
         """Bring one event through, so that start and assignment are not measured."""
@@ -227,6 +234,15 @@ class Bench:
         await reader.stop()
         _say(f"latency. {len(taken)} of {total} seen")
         return taken
+
+
+def _cpu(pid):
+    """Return the seconds of processor time a process has had; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _port():
