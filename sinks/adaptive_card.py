@@ -69,7 +69,8 @@ def _body(summary: Summary, room: _Room) -> list[dict[str, Any]]:
     body = [{**title, "id": summary.event_id}]
     if summary.urgency:
         body.append(_headline(summary.urgency))
-    body.append(_text(_cut(summary.kind, room.title), isSubtle=True, spacing="None"))
+    if summary.kind != summary.title:
+        body.append(_text(_cut(summary.kind, room.title), isSubtle=True, spacing="None"))
     if summary.warning:
         body.append(_text(_cut(summary.warning, room.title), color="Warning"))
     facts = [

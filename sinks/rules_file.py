@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +52,8 @@ class _Source:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-            hint = " (a comparison stands in quotes: '>= 70')" if "chomping" in str(error.problem) else ""
+            bare = "chomping" in str(error.problem) or "character '>'" in str(error.problem)
+            hint = " (a comparison stands in quotes: '>= 70')" if bare else ""
             raise NotReady(f"{name}{where}: not YAML: {error.problem or 'unreadable'}{hint}") from None
         except yaml.YAMLError:
             raise NotReady(f"{name}: not YAML: it holds characters YAML does not allow") from None
@@ -70,13 +71,15 @@ class _Source:
         line = f":{self.lines.get(known, 1)}" if self.numbered else ""
         return NotReady(f"{self.name}{line}: {dotted + ': ' if dotted else ''}{message}")
 
-    def wrong(self, prefix: _Path, error: ValidationError, known: list[str]) -> NotReady:
+    def wrong(self, prefix: _Path, error: ValidationError, known: Callable[[_Path], list[str]]) -> NotReady:
         """Name the first mistake pydantic found; values are never repeated, one may be a secret."""
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        errors = error.errors(include_url=False, include_input=False, include_context=False)
+        # A name written wrong is also missing under its right name: that is the lesser help.
+        first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         path = (*prefix, *first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            message = f"unknown setting{shelf.did_you_mean(str(path[-1]), known)}"
+            message = f"unknown setting{shelf.did_you_mean(str(path[-1]), known(path))}"
         return self.mistake(path, message[0].lower() + message[1:])
 
 
@@ -106,10 +109,16 @@ def parse(text: str, name: str, environment: Mapping[str, str | None]) -> Rules:
     try:
         file = _File.model_validate(source.content)
     except ValidationError as error:
-        raise source.wrong((), error, [*_File.model_fields, *Rule.model_fields, *Conditions.model_fields]) from None
+        raise source.wrong((), error, _known) from None
     targets = {target: _target(source, target, entry, environment) for target, entry in file.targets.items()}
     _check_rules(source, file)
     return Rules(file.rules, targets, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _known(path: _Path) -> list[str]:
+    """Name the settings of the file, of a rule, or of its conditions, by how deep the path goes."""
+    model: type[BaseModel] = {1: _File, 3: Rule}.get(len(path), Conditions)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _target(source: _Source, name: str, entry: dict[str, Any], environment: Mapping[str, str | None]) -> Target:
@@ -132,7 +141,7 @@ def _target(source: _Source, name: str, entry: dict[str, Any], environment: Mapp
     try:
         return Target(name, type_, settings.model_validate(given), starts)
     except ValidationError as error:
-        raise source.wrong(place, error, [*settings.model_fields, "type", "start"]) from None
+        raise source.wrong(place, error, lambda _: [*settings.model_fields, "type", "start"]) from None
 
 
 def _resolve(source: _Source, place: _Path, value: Any, environment: Mapping[str, str | None]) -> Any:

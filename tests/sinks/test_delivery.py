@@ -1,0 +1,182 @@
+"""One record's way to one target, without clock, network or Kafka."""
+
+import asyncio
+import importlib.util
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.codec import encode
+from events.errors import NotReady
+from events.headers import DeadLetter
+from events.records import EnrichedEvent, Enrichment, Receipt
+from sinks.backoff import LONGEST, delay
+from sinks.delivery import REFUSED_IN_A_ROW, Delivery
+from sinks.destination import Delivered, TargetSettings, Unavailable, Undeliverable
+from sinks.rules import Rule, Rules, Target
+
+_spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
+assert _spec
+assert _spec.loader
+hostile = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(hostile)
+
+NOW = datetime(2026, 7, 29, 8, 7, tzinfo=UTC)
+
+
+class World:
+    """A target that answers as told, a ledger that remembers, and how long was waited."""
+
+    def __init__(self, *answers: BaseException | Delivered, match: object = "all") -> None:
+        self.answers = list(answers)
+        self.sent: list[str] = []
+        self.waited: list[float] = []
+        self.receipts: list[Receipt] = []
+        self.letters: list[tuple[Any, DeadLetter]] = []
+        self.order: list[str] = []
+        self.held: set[tuple[str, int]] = set()
+        rule = Rule.model_validate({"name": "r", "match": match, "notify": "t"})
+        rules = Rules([rule], {"t": Target("t", "x", TargetSettings())}, "v1")
+        self.delivery = Delivery("t", self, rules, self, self.pause, clock=lambda: NOW, chance=random.Random(1))
+
+    async def deliver(self, event: EnrichedEvent) -> Delivered:
+        self.sent.append(event.event_id)
+        answer = self.answers.pop(0) if self.answers else Delivered("HTTP 202", "run-1", "accepted")
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def write(self, _record: Any, receipt: Receipt) -> None:
+        self.order.append("receipt")
+        self.receipts.append(receipt)
+
+    async def bury(self, record: Any, letter: DeadLetter) -> None:
+        self.order.append("letter")
+        self.letters.append((record, letter))
+
+    def holds(self, _record: Any, event_id: str, revision: int) -> bool:
+        return (event_id, revision) in self.held
+
+    async def pause(self, seconds: float) -> None:
+        self.waited.append(seconds)
+
+    def handle(self, *values: bytes | None) -> list[str]:
+        async def scenario() -> list[str]:
+            return [await self.delivery.handle(record(value, offset)) for offset, value in enumerate(values)]
+
+        return asyncio.run(scenario())
+
+
+def record(value: bytes | None, offset: int = 0) -> Any:
+    return SimpleNamespace(
+        topic="tocsin.enriched.v1", partition=3, offset=offset, timestamp=0, key=b"k", value=value, headers=()
+    )
+
+
+EVENT = hostile.event()
+VALUE = encode(EVENT)
+
+
+def test_taken_has_a_receipt():
+    world = World()
+    assert world.handle(VALUE) == ["settled"]
+    (receipt,) = world.receipts
+    assert receipt.outcome == "accepted"
+    assert (receipt.event_id, receipt.revision, receipt.target, receipt.alert) == ("e1", 0, "t", EVENT.event.alert_uuid)
+    assert (receipt.attempts, receipt.status, receipt.run_id, receipt.rules) == (1, "HTTP 202", "run-1", ("r",))
+    assert receipt.rules_version == "v1"
+    assert receipt.latency == 3.0
+
+
+def test_away_is_waited_for_and_never_buried():
+    away = [Unavailable("HTTP 503") for _ in range(50)]
+    world = World(*away)
+    assert world.handle(VALUE) == ["settled"]
+    assert len(world.sent) == 51
+    assert len(world.waited) == 50
+    assert world.letters == []
+    assert world.receipts[0].attempts == 51
+
+
+def test_what_the_target_asks_for_is_waited():
+    world = World(Unavailable("HTTP 429", retry_after=120))
+    world.handle(VALUE)
+    assert 120 <= world.waited[0] <= 121
+
+
+def test_refused_is_buried_with_reason_and_origin_before_its_receipt():
+    world = World(Unavailable("HTTP 500"), Undeliverable("HTTP 400: no"))
+    assert world.handle(VALUE) == ["settled"]
+    ((buried, letter),) = world.letters
+    assert buried.value == VALUE
+    assert (letter.stage, letter.target, letter.reason) == ("sink", "t", "HTTP 400: no")
+    assert (letter.source_topic, letter.source_partition, letter.source_offset) == ("tocsin.enriched.v1", 3, 0)
+    assert letter.attempts == 2
+    assert world.order == ["letter", "receipt"]
+    assert world.receipts[0].outcome == "dead_letter"
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b"{}", b'{"event_id": 1}', VALUE[:-1]])
+def test_what_is_no_event_is_buried_and_not_sent(value):
+    world = World()
+    assert world.handle(value) == ["settled"]
+    assert world.sent == []
+    ((_, letter),) = world.letters
+    assert letter.reason.startswith("malformed: ")
+    assert world.receipts[0].event_id == "tocsin.enriched.v1/3/0"
+
+
+def test_unmatched_has_no_receipt():
+    world = World(match={"type": "case"})
+    assert world.handle(VALUE) == ["unmatched"]
+    assert (world.sent, world.receipts, world.letters) == ([], [], [])
+
+
+def test_what_has_a_receipt_is_not_sent_again():
+    world = World()
+    world.held.add(("e1", 0))
+    completed = encode(EVENT.model_copy(update={"revision": 1}))
+    assert world.handle(VALUE) == ["spared"]
+    assert world.sent == []
+    assert world.handle(completed) == ["unmatched"], "a completion nobody waited for"
+
+
+def test_a_completion_tells_those_whom_the_pending_form_did_not_reach():
+    skip = Rule.model_validate({"name": "r", "match": {"urgency": ">= 70"}, "notify": "t", "when_unknown": "skip"})
+    rules = Rules([skip], {"t": Target("t", "x", TargetSettings())}, "v1")
+    pending = EVENT.model_copy(update={"alert": None, "enrichment": Enrichment(status="pending")})
+    assert not rules.decide(pending, "t").notify
+    assert rules.decide(EVENT.model_copy(update={"revision": 1}), "t").notify
+
+
+def test_refusals_in_a_row_stop_it_and_one_delivery_forgives():
+    refusals = [Undeliverable("HTTP 400") for _ in range(REFUSED_IN_A_ROW - 1)]
+    world = World(*refusals, Delivered("HTTP 202"), *refusals, Undeliverable("HTTP 418: teapot"))
+    world.handle(*[VALUE] * (REFUSED_IN_A_ROW - 1))
+    world.delivery.check()
+    world.handle(VALUE)
+    world.handle(*[VALUE] * (REFUSED_IN_A_ROW - 1))
+    world.delivery.check()
+    world.handle(VALUE)
+    with pytest.raises(NotReady, match=r"refused 20 events in a row.*teapot"):
+        world.delivery.check()
+
+
+def test_what_nobody_expects_ends_it_without_a_receipt():
+    world = World(RuntimeError("a bug"))
+    with pytest.raises(RuntimeError):
+        world.handle(VALUE)
+    assert (world.receipts, world.letters) == ([], [])
+
+
+@given(st.integers(1, 10**9), st.one_of(st.none(), st.floats(0, 3600)), st.randoms(use_true_random=False))
+def test_the_wait_is_bounded_and_never_shorter_than_asked(attempt, retry_after, chance):
+    seconds = delay(attempt, retry_after, chance)
+    assert seconds > 0 or retry_after == 0
+    assert seconds <= LONGEST if retry_after is None else retry_after <= seconds <= retry_after + 0.5
