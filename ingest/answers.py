@@ -6,7 +6,7 @@ from events.topics import MAX_BODY
 from ingest.metrics import Reason
 
 RETRY_AFTER = 5
-"""Seconds a sender is asked to wait when Kafka did not acknowledge."""
+"""Seconds a sender is asked to wait when neither Kafka nor the spool took its event."""
 
 Header = tuple[bytes, bytes]
 CLOSE: Header = (b"connection", b"close")
@@ -55,5 +55,5 @@ def malformed(reason: str) -> Answer:
 
 
 def not_published(reason: str) -> Answer:
-    """Return the answer to an event Kafka did not acknowledge: please send it again."""
+    """Return the answer to an event that is not durable: please send it again."""
     return Answer(503, reason, ((b"retry-after", str(RETRY_AFTER).encode()),))

@@ -3,30 +3,31 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.partitioner import murmur2
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics
+from ingest import cluster
 from ingest.accept import RawRecord
 from ingest.publisher import NotPublished
 from ingest.readiness import Readiness
 
-ACK_WITHIN = 1.5
-"""Seconds an event may wait for the acknowledgement: the sender is answered within two, whatever Kafka does."""
+ACK_WITHIN = 1.0
+"""Seconds an event may wait for the acknowledgement: with the spool's own time a sender is answered within two."""
 
-START_WITHIN = 10.0
-"""Seconds to reach the cluster when starting."""
+RESTART_WITHIN = 2.0
+"""Seconds to wait for the cluster before the door opens without it, where there is a spool."""
 
 STOP_WITHIN = 1.5
-"""Seconds to flush when stopping; whatever is unacknowledged after that was answered 503 long before."""
+"""Seconds to flush when stopping; whatever is unacknowledged after that is in the spool, or was answered 503."""
 
 PROBE_EVERY = 2.0
 """Seconds between looks at the cluster, so that readiness tells the truth when nobody posts."""
@@ -35,16 +36,9 @@ RECONNECT_EVERY = 1.0
 """Seconds between attempts to start a new producer."""
 
 MAX_HELD = 32 * 1024 * 1024
-"""Bytes of events waiting for acknowledgement; beyond it an event is refused at once."""
+"""Bytes of events waiting for acknowledgement; beyond it Kafka takes no more."""
 
 _PER_RECORD = 8 * 1024  # what a waiting request costs besides its body, roughly
-_TUNING = {
-    "acks": "all",
-    "enable_idempotence": True,
-    "linger_ms": 0,  # batches form by themselves while the request before is on its way
-    "max_batch_size": 128 * 1024,  # well below the topic's max.message.bytes; also bounds what is kept per partition
-    "request_timeout_ms": 10_000,
-}
 
 log = structlog.get_logger()
 
@@ -64,10 +58,12 @@ class KafkaPublisher:
     refuses all that follows: then a new producer takes over, and the old one flushes what it can.
     """
 
-    def __init__(self, kafka: KafkaSettings, *, ack_within: float = ACK_WITHIN) -> None:
+    def __init__(self, kafka: KafkaSettings, *, ack_within: float = ACK_WITHIN, must_reach: bool = True) -> None:
+        """Take how to reach the cluster, and whether it must be reachable from the start."""
         self._kafka = kafka
         self._topic = Topics(kafka.topic_prefix).raw
         self._ack_within = ack_within
+        self._must_reach = must_reach
         self._producer: Any = None
         self._connected = asyncio.Event()
         self._readiness = Readiness()
@@ -79,8 +75,14 @@ class KafkaPublisher:
 
         Raises NotReady.
         """
-        self._producer = await self._connect()
-        self._connected.set()
+        try:
+            async with asyncio.timeout(None if self._must_reach else RESTART_WITHIN):
+                await self._connect()
+        except (cluster.Unreachable, TimeoutError) as error:
+            if self._must_reach:
+                raise
+            self._readiness.cluster(str(error) or f"no Kafka broker answers at {self._kafka.bootstrap_servers}")
+            self._spawn(self._reconnect())
         self._spawn(self._probe())
         return self
 
@@ -97,7 +99,19 @@ class KafkaPublisher:
     @property
     def trouble(self) -> str | None:
         """Why events are not being acknowledged just now, in one line; None when all is well."""
-        return self._readiness.trouble
+        return self._readiness.trouble or (None if self.connected else "connecting to Kafka")
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a producer to send with."""
+        return self._connected.is_set()
+
+    def takes(self, partition: int) -> bool:
+        """Tell whether the partition has a leader and nothing sent to it long ago is still unacknowledged."""
+        if not self.connected or self._readiness.waits(partition):
+            return False
+        leader = self._producer.client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
+        return leader is not None and leader != -1
 
     async def publish(self, record: RawRecord) -> None:
         """Return once all in-sync replicas have the record.
@@ -106,19 +120,40 @@ class KafkaPublisher:
         """
         size = len(record.value) + _PER_RECORD
         if self._held + size > MAX_HELD:
-            self._readiness.refused()
             raise NotPublished("too many events are waiting for Kafka")
         self._held += size
+        sent: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(self._ack_within):
-                await self._deliver(record, partition_of(record.key, self._kafka.partitions))
+                await self._deliver(record, partition_of(record.key, self._kafka.partitions), sent)
         except TimeoutError:
-            self._readiness.refused()
-            raise NotPublished("Kafka did not acknowledge in time") from None
+            raise NotPublished("Kafka did not acknowledge in time", sent[-1] if sent else None) from None
         finally:
             self._held -= size
 
-    async def _deliver(self, record: RawRecord, partition: int) -> None:
+    async def publish_together(self, partition: int, records: Sequence[RawRecord]) -> int:
+        """Write the first of these records, as many as fit into one batch, all or none; return how many, once acked.
+
+        Raises NotPublished when the batch is given up; waits as long as the cluster takes.
+        """
+        await self._connected.wait()
+        producer = self._producer
+        try:
+            batch = producer.create_batch()
+            for record in records:
+                if not batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers):
+                    break
+            batch.close()  # nobody else's records in it
+            await (await producer.send_batch(batch, self._topic, partition=partition))
+        except KafkaTimeoutError as error:  # never handed in: others of this partition still wait
+            raise NotPublished(repr(error)) from error
+        except (KafkaError, AssertionError) as error:
+            self._replace(producer, error)
+            raise NotPublished(repr(error)) from error
+        number: int = batch.record_count()
+        return number
+
+    async def _deliver(self, record: RawRecord, partition: int, sent: list[asyncio.Future[Any]]) -> None:
         for _ in range(2):
             if not self._connected.is_set():
                 await self._connected.wait()
@@ -127,13 +162,14 @@ class KafkaPublisher:
                 ack = await producer.send(
                     self._topic, record.value, record.key, partition=partition, headers=record.headers
                 )
+                sent.append(ack)
                 await self._acknowledged(ack, partition, producer)
             # aiokafka asserts that the partition exists, and it does not when the topic was made anew, smaller.
             except (KafkaError, AssertionError) as error:
                 self._replace(producer, error)
+                sent.clear()
             else:
                 return
-        self._readiness.refused()
         raise NotPublished("Kafka refused the event")
 
     async def _acknowledged(self, ack: asyncio.Future[Any], partition: int, producer: Any) -> None:
@@ -160,67 +196,26 @@ class KafkaPublisher:
         self._spawn(producer.stop())  # flushes: what other partitions still wait for is not lost
         self._spawn(self._reconnect())
 
+    async def _connect(self) -> None:
+        self._producer = await cluster.connect(self._kafka)
+        self._connected.set()
+
     async def _reconnect(self) -> None:
         while True:
             try:
-                self._producer = await self._connect()
+                await self._connect()
             except NotReady as error:
                 self._readiness.cluster(str(error))
                 await asyncio.sleep(RECONNECT_EVERY)
             else:
-                self._connected.set()
+                self._readiness.cluster(None)
                 return
 
     async def _probe(self) -> None:
         while True:
             await asyncio.sleep(PROBE_EVERY)
             if self._connected.is_set():
-                self._readiness.cluster(await self._look(self._producer.client))
-
-    async def _look(self, client: Any) -> str | None:
-        """Say what is wrong with the cluster, in one line, or None."""
-        try:
-            async with asyncio.timeout(PROBE_EVERY):
-                answered = await client.force_metadata_update()
-        except TimeoutError:
-            answered = False
-        if not answered:
-            return f"no Kafka broker answers at {self._kafka.bootstrap_servers}"
-        leaderless = self._kafka.partitions - len(client.cluster.available_partitions_for_topic(self._topic) or ())
-        if leaderless > 0:
-            return f"{leaderless} of {self._kafka.partitions} partitions of {self._topic} have no leader"
-        return None
-
-    async def _connect(self) -> Any:
-        producer = AIOKafkaProducer(**self._kafka.client_options(), **_TUNING)
-        try:
-            async with asyncio.timeout(START_WITHIN):
-                await producer.start()
-                await self._verify(producer)
-                await producer.partitions_for(self._topic)  # from here on it asks for this topic only
-        except (KafkaError, OSError) as error:  # a time-out is an OSError
-            raise NotReady(
-                f"Kafka cannot be reached at {self._kafka.bootstrap_servers}: check KAFKA_BOOTSTRAP_SERVERS "
-                "and the KAFKA_ security settings, or start one here with `tocsin broker`."
-            ) from error
-        else:
-            started, producer = producer, None
-            return started
-        finally:
-            if producer is not None:
-                await producer.stop()
-
-    async def _verify(self, producer: Any) -> None:
-        """Raise NotReady unless the raw topic is as the contract says; asks for all topics, which creates none."""
-        metadata = await producer.client.fetch_all_metadata()
-        found = len(metadata.partitions_for_topic(self._topic) or ())
-        if not found:
-            raise NotReady(f"The topic {self._topic} does not exist: run `tocsin topics create`.")
-        if found != self._kafka.partitions:
-            raise NotReady(
-                f"The topic {self._topic} has {found} partitions and KAFKA_PARTITIONS is {self._kafka.partitions}: "
-                f"set KAFKA_PARTITIONS={found}, or use another KAFKA_TOPIC_PREFIX and run `tocsin topics create`."
-            )
+                self._readiness.cluster(await cluster.look(self._producer.client, self._kafka, PROBE_EVERY))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

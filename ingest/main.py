@@ -17,8 +17,8 @@ from events.errors import NotReady
 from events.settings import KafkaSettings
 from ingest.admin import create_admin
 from ingest.app import PATH, Webhooks
+from ingest.durable import durable
 from ingest.hooks import Hooks
-from ingest.kafka_publisher import KafkaPublisher
 from ingest.metrics import IngestMetrics
 from ingest.settings import IngestSettings
 
@@ -51,9 +51,10 @@ async def serve(settings: IngestSettings, kafka: KafkaSettings, hooks: Hooks) ->
         bind("INGEST_ADMIN", settings.admin_host, settings.admin_port) as admin_socket,
     ):
         registry = CollectorRegistry()
-        async with KafkaPublisher(kafka) as publisher:
-            public = _server(Webhooks(hooks, publisher, IngestMetrics(registry)))
-            admin = _server(create_admin(registry, lambda: public.trouble or publisher.trouble))
+        metrics = IngestMetrics(registry)
+        async with durable(settings, kafka, metrics) as found:
+            public = _server(Webhooks(hooks, found.publisher, metrics))
+            admin = _server(create_admin(registry, lambda: public.trouble or found.trouble(), found.detail))
             with _on_signal(public):
                 serving = asyncio.create_task(admin.serve([admin_socket]))
                 log.info("ingest_ready", url=f"http://{settings.host}:{settings.port}{PATH}…", hooks=hooks.names)

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 Reason = Literal["unknown", "method", "too_large", "slow", "disconnected", "malformed", "not_published"]
 """Why a request was not accepted: no such hook or path, wrong method, body over the cap, body not in within its time,
-sender gone, not a JSON object, not acknowledged by Kafka."""
+sender gone, not a JSON object, taken neither by Kafka nor by the spool."""
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 1.5, 2)
 
@@ -17,20 +17,27 @@ class IngestMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self._accepted = Counter(
-            "tocsin_ingest_accepted", "Webhooks answered 200: Kafka has them.", ["hook"], registry=registry
+            "tocsin_ingest_accepted", "Webhooks answered 200: Kafka or the spool has them.", ["hook"], registry=registry
         )
         self._rejected = Counter(
             "tocsin_ingest_rejected", "Requests not accepted, by reason.", ["reason"], registry=registry
         )
         self._publish_seconds = Histogram(
             "tocsin_ingest_publish_seconds",
-            "Time from a complete body to Kafka's acknowledgement.",
+            "Time from a complete body to Kafka's acknowledgement, or to the spool's disk.",
             buckets=_SECONDS,
             registry=registry,
         )
+        self.spooled = Counter("tocsin_ingest_spooled", "Webhooks written to the spool.", registry=registry)
+        self.drained = Counter("tocsin_ingest_drained", "Webhooks brought from the spool to Kafka.", registry=registry)
+        self.spool_open = Gauge(
+            "tocsin_ingest_spool_open", "1 while events go to the spool instead of Kafka.", registry=registry
+        )
+        self.spool_events = Gauge("tocsin_ingest_spool_events", "Events in this host's spool.", registry=registry)
+        self.spool_bytes = Gauge("tocsin_ingest_spool_bytes", "Disk those events take.", registry=registry)
 
     def accepted(self, hook: str, seconds: float) -> None:
-        """Count a webhook Kafka acknowledged after so many seconds."""
+        """Count a webhook that was durable after so many seconds."""
         self._accepted.labels(hook).inc()
         self._publish_seconds.observe(seconds)
 

@@ -1,12 +1,18 @@
 """Where accepted events go: the protocol a publisher keeps."""
 
-from typing import Protocol
+import asyncio
+from typing import Any, Protocol
 
 from ingest.accept import RawRecord
 
 
 class NotPublished(Exception):
     """The event may not be in the topic; the message is one line for the sender."""
+
+    def __init__(self, reason: str, late: "asyncio.Future[Any] | None" = None) -> None:
+        """Take the reason, and the acknowledgement that may still come."""
+        super().__init__(reason)
+        self.late = late
 
 
 class Publisher(Protocol):

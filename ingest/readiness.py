@@ -11,7 +11,6 @@ class Readiness:
     def __init__(self) -> None:
         self._cluster: str | None = None
         self._unacked: set[int] = set()
-        self._refused = 0
         self._away = False
 
     @property
@@ -39,9 +38,9 @@ class Readiness:
             self._unacked.discard(partition)
             self._tell()
 
-    def refused(self) -> None:
-        """Count an event that was not taken."""
-        self._refused += 1
+    def waits(self, partition: int) -> bool:
+        """Tell whether a record of the partition waits longer than a sender can."""
+        return partition in self._unacked
 
     def _tell(self) -> None:
         reason = self.trouble
@@ -50,5 +49,4 @@ class Readiness:
             log.error("kafka_away", reason=reason)
         elif not reason and self._away:
             self._away = False
-            log.info("kafka_back", refused=self._refused)
-            self._refused = 0
+            log.info("kafka_back")

@@ -11,7 +11,7 @@ from ingest.metrics import IngestMetrics
 
 def get(path, *, trouble=None, registry=None):
     async def fetch():
-        app = create_admin(registry or CollectorRegistry(), lambda: trouble)
+        app = create_admin(registry or CollectorRegistry(), lambda: trouble, lambda: {"kafka": "away"})
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://admin") as client:
             return await client.get(path)
 
@@ -20,12 +20,13 @@ def get(path, *, trouble=None, registry=None):
 
 def test_ready():
     answer = get("/healthz")
-    assert (answer.status_code, answer.json()) == (200, {"ready": True, "reason": None})
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "reason": None, "kafka": "away"})
 
 
 def test_not_ready_says_why():
     answer = get("/healthz", trouble="Kafka does not acknowledge")
-    assert (answer.status_code, answer.json()) == (503, {"ready": False, "reason": "Kafka does not acknowledge"})
+    told = {"ready": False, "reason": "Kafka does not acknowledge", "kafka": "away"}
+    assert (answer.status_code, answer.json()) == (503, told)
 
 
 def test_metrics_are_those_of_the_registry_it_is_given():

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
-from ingest import kafka_publisher
+from ingest import cluster, kafka_publisher
 from ingest.accept import RawRecord
 from ingest.kafka_publisher import KafkaPublisher, partition_of
 from ingest.publisher import NotPublished
@@ -65,14 +65,32 @@ def publishing(monkeypatch, *producers, ack_within=5.0):
     """Return a publisher that takes these producers, one after the other."""
     waiting = deque(producers)
 
-    async def connect(self):
+    async def connect(kafka):
         producer = waiting.popleft()
         if isinstance(producer, Exception):
             raise producer
         return producer
 
-    monkeypatch.setattr(KafkaPublisher, "_connect", connect)
+    monkeypatch.setattr(cluster, "connect", connect)
     return KafkaPublisher(KafkaSettings(topic_prefix="p."), ack_within=ack_within)
+
+
+def test_where_a_spool_is_the_cluster_may_be_away_at_the_start_but_not_wrong(monkeypatch):
+    monkeypatch.setattr(kafka_publisher, "RECONNECT_EVERY", 0)
+    producer = ScriptedProducer()
+
+    async def scenario():
+        publisher = publishing(monkeypatch, cluster.Unreachable("away"), NotReady("no topic"), producer)
+        publisher._must_reach = False
+        async with publisher:
+            assert (publisher.connected, publisher.trouble) == (False, "away")
+            await publisher.publish(RECORD)
+            assert (publisher.connected, publisher.trouble) == (True, None)
+        with pytest.raises(NotReady, match="no topic"):
+            async with publishing(monkeypatch, NotReady("no topic")):
+                pass
+
+    asyncio.run(scenario())
 
 
 async def settle():
@@ -97,8 +115,9 @@ def test_no_acknowledgement_in_time_is_not_published_and_a_late_one_is_noticed(m
 
     async def scenario():
         async with publishing(monkeypatch, producer, ack_within=0.01) as publisher:
-            with pytest.raises(NotPublished, match="in time"):
+            with pytest.raises(NotPublished, match="in time") as caught:
                 await publisher.publish(RECORD)
+            assert caught.value.late is producer.pending[0]
             assert "does not acknowledge" in publisher.trouble
             assert not producer.pending[0].cancelled()
             producer.pending[0].set_result(None)
@@ -195,18 +214,18 @@ def test_what_waits_is_bounded(monkeypatch):
     asyncio.run(scenario())
 
 
-def test_what_is_wrong_with_the_cluster_is_told(monkeypatch):
+def test_what_is_wrong_with_the_cluster_is_told():
     available: set[int] | None = set(range(12))
     answers = True
 
     async def update():
         return answers
 
-    cluster = SimpleNamespace(available_partitions_for_topic=lambda topic: available)
-    client = SimpleNamespace(force_metadata_update=update, cluster=cluster)
+    known = SimpleNamespace(available_partitions_for_topic=lambda topic: available)
+    client = SimpleNamespace(force_metadata_update=update, cluster=known)
 
     async def look():
-        return await publishing(monkeypatch)._look(client)
+        return await cluster.look(client, KafkaSettings(topic_prefix="p."), 1)
 
     assert asyncio.run(look()) is None
     available = set(range(11))

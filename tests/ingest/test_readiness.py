@@ -19,7 +19,6 @@ def test_well_until_told_otherwise(readiness):
     assert readiness.trouble is None
     readiness.settled(3)
     readiness.cluster(None)
-    readiness.refused()
     assert readiness.trouble is None
 
 
@@ -47,11 +46,8 @@ def test_the_cluster_comes_before_its_partitions(readiness):
     assert events(logs) == ["kafka_away", "kafka_back"]
 
 
-def test_back_tells_how_many_were_refused_and_starts_anew(readiness):
-    with capture_logs() as logs:
-        for refused in (3, 1):
-            readiness.unacked(0)
-            for _ in range(refused):
-                readiness.refused()
-            readiness.settled(0)
-    assert [entry["refused"] for entry in logs if entry["event"] == "kafka_back"] == [3, 1]
+def test_a_partition_waits_until_it_is_settled(readiness):
+    readiness.unacked(4)
+    assert [readiness.waits(number) for number in (3, 4)] == [False, True]
+    readiness.settled(4)
+    assert not readiness.waits(4)
