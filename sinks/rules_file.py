@@ -117,8 +117,8 @@ def parse(text: str, name: str, environment: Mapping[str, str | None]) -> Rules:
 
 def _known(path: _Path) -> list[str]:
     """Name the settings of the file, of a rule, or of its conditions, by how deep the path goes."""
-    model: type[BaseModel] = {1: _File, 3: Rule}.get(len(path), Conditions)
-    return [field.alias or name for name, field in model.model_fields.items()]
+    models: dict[int, type[BaseModel]] = {1: _File, 3: Rule}
+    return [field.alias or name for name, field in models.get(len(path), Conditions).model_fields.items()]
 
 
 def _target(source: _Source, name: str, entry: dict[str, Any], environment: Mapping[str, str | None]) -> Target:
