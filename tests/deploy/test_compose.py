@@ -146,6 +146,14 @@ def test_an_image_holds_what_its_room_imports_and_nothing_of_another(path):
 
 
 @pytest.mark.parametrize("path", dockerfiles(), ids=lambda path: path.parent.name)
+def test_an_image_is_built_from_every_package_there_is(path):
+    """Else the installation fails: pyproject.toml names them all."""
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    copied = set(re.findall(r"^COPY (\S+) \1$", path.read_text(), re.MULTILINE))
+    assert {package.partition(".")[0] for package in packages} == copied
+
+
+@pytest.mark.parametrize("path", dockerfiles(), ids=lambda path: path.parent.name)
 def test_an_image_gets_the_versions_that_were_tested(path):
     text = path.read_text()
     assert "COPY pyproject.toml requirements.txt " in text
