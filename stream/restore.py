@@ -41,6 +41,38 @@ def dead_letter_mark(topic: str, partition: int, offset: int) -> str:
     return f"{topic}/{partition}/{offset}"
 
 
+def apply_enriched(
+    pending: dict[str, Pending],
+    key: bytes | None,
+    value: bytes,
+    headers: Iterable[tuple[str, bytes]],
+    offset: int,
+) -> tuple[bytes, ...]:
+    """Return the marks that a record of the enriched topic is, and note in `pending` what it opens or completes.
+
+    Only headers are read, but for a pending event.
+    """
+    event_id = created = b""
+    status, revision = b"", b"0"
+    for name, content in headers:
+        if name == "event-id":
+            event_id = content
+        elif name == "revision":
+            revision = content
+        elif name == "status":
+            status = content
+        elif name == CREATED:
+            created = content
+    if not event_id:
+        return ()  # not written by us
+    if revision == b"1":
+        pending.pop(event_id.decode(), None)
+        return ()
+    if status == b"pending":
+        pending[event_id.decode()] = pending_of(key, value, offset)
+    return marks_of(event_id.decode(), created.decode())
+
+
 async def restore(partition: int, group: str, topics: Topics, client: dict[str, Any], window: timedelta) -> Restored:
     """Return the marks and open pendings of a partition as its fenced former owners left them.
 
@@ -111,7 +143,7 @@ class _Reading:
         now = datetime.now(UTC).timestamp()
         async for records in self._records(self._enriched, first, ends[self._enriched]):
             for record in records:
-                if marks := self._remember(record):
+                if marks := apply_enriched(self._pending, *_parts(record)):
                     at = min(record.timestamp / 1000, now)
                     self._marks.add(marks, at)
                     ledger.wrote(marks, self._marks.newest)
@@ -123,28 +155,6 @@ class _Reading:
                     marks = (digest(mark),)
                     self._marks.add(marks, min(record.timestamp / 1000, now))
                     ledger.wrote(marks, self._marks.newest)
-
-    def _remember(self, record: ConsumerRecord) -> tuple[bytes, ...]:
-        """Return the marks a record of the enriched topic is; only headers are read, but for a pending event."""
-        event_id = created = b""
-        status, revision = b"", b"0"
-        for name, value in record.headers:
-            if name == "event-id":
-                event_id = value
-            elif name == "revision":
-                revision = value
-            elif name == "status":
-                status = value
-            elif name == CREATED:
-                created = value
-        if not event_id:
-            return ()  # not written by us
-        if revision == b"1":
-            self._pending.pop(event_id.decode(), None)
-            return ()
-        if status == b"pending":
-            self._pending[event_id.decode()] = pending_of(record.key, record.value, record.offset)
-        return marks_of(event_id.decode(), created.decode())
 
     async def _read_pending(self, offsets: Iterable[int]) -> None:
         """Read the records that a checkpoint lists as pending."""
@@ -161,7 +171,7 @@ class _Reading:
             async for records in self._records(self._enriched, run[0], run[-1] + 1):
                 for record in records:
                     if record.offset in listed:
-                        self._remember(record)
+                        apply_enriched(self._pending, *_parts(record))
 
     async def _next_received_at(self, end: int) -> datetime:
         """Return when the first record we shall read was received; after an outage that is long ago."""
@@ -200,3 +210,7 @@ class _Reading:
         # Transaction markers take offsets too: the position passes them, a count of records never would.
         while await self._consumer.position(partition) < end:
             yield (await self._consumer.getmany(partition, timeout_ms=200)).get(partition, [])
+
+
+def _parts(record: ConsumerRecord) -> tuple[bytes | None, bytes, Iterable[tuple[str, bytes]], int]:
+    return record.key, record.value, record.headers, record.offset

@@ -1,0 +1,128 @@
+"""All workers together keep the budget, however partitions move between them."""
+
+import asyncio
+import importlib.util
+from math import inf
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from stream.budget import SETTLING, Budget
+
+_spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
+virtual_time = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(virtual_time)
+
+RATE, PARTITIONS = 4.0, 12
+
+
+def most_in_any_second(times):
+    return max((sum(1 for other in times if at <= other < at + 1.0) for at in times), default=0)
+
+
+def test_without_a_partition_nothing_may_be_asked():
+    assert Budget(RATE).delay(0.0) == inf
+
+
+def test_a_new_share_waits_until_its_former_owner_has_noticed():
+    budget = Budget(RATE, clock=lambda: 0.0)
+    budget.share(set(range(12)), 12, 100.0)
+    assert budget.delay(100.0) == SETTLING
+    assert budget.settling(100.5) == SETTLING - 0.5
+    assert budget.delay(100.0 + SETTLING) == 0
+    assert budget.rate == RATE
+    budget.share(set(range(3)), 12, 103.0)
+    assert budget.settling(103.0) == 0, "a share that stays goes on"
+    assert budget.rate == 1.0
+
+
+def test_one_worker_calls_at_once_and_then_evenly():
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        budget, times = Budget(RATE, clock=loop.time), []
+        budget.share({0}, 1, loop.time() - SETTLING)
+        for _ in range(9):
+            await budget.take()
+            times.append(loop.time())
+        assert times[0] == 0
+        assert times == pytest.approx([number / RATE for number in range(9)])
+
+    virtual_time.run(scenario())
+
+
+@given(st.lists(st.integers(0, 3), min_size=PARTITIONS, max_size=PARTITIONS))
+@settings(max_examples=25, deadline=None)
+def test_however_partitions_are_shared_out_a_second_holds_no_more_calls_than_the_vendor_allows(owners):
+    async def scenario():
+        loop, times = asyncio.get_running_loop(), []
+
+        async def work(owned):
+            budget = Budget(RATE, clock=lambda: loop.time() + 1_700_000_000.1)
+            budget.share(owned, PARTITIONS, loop.time() - SETTLING)
+            while True:
+                await budget.take()
+                times.append(loop.time())
+
+        workers = [
+            asyncio.create_task(work({number for number, owner in enumerate(owners) if owner == each}))
+            for each in set(owners)
+        ]
+        await asyncio.sleep(30.0)
+        for worker in workers:
+            worker.cancel()
+        assert most_in_any_second(times) <= 5
+        assert len(times) >= 0.9 * 30 * RATE, "and the budget is used"
+
+    virtual_time.run(scenario())
+
+
+class Shares(RuleBasedStateMachine):
+    """Three workers who always have something to ask, while a group hands partitions to and fro."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 0.0
+        self.budgets = [Budget(RATE, clock=lambda: 1_700_000_000.0 + self.now) for _ in range(3)]
+        self.times = []
+
+    @rule(owners=st.lists(st.integers(0, 2), min_size=PARTITIONS, max_size=PARTITIONS))
+    def rebalance(self, owners):
+        for number, budget in enumerate(self.budgets):
+            budget.share({p for p, owner in enumerate(owners) if owner == number}, PARTITIONS, self.now)
+
+    @rule(alone=st.integers(0, 2))
+    def others_die(self, alone):
+        for number, budget in enumerate(self.budgets):
+            budget.share(set(range(PARTITIONS)) if number == alone else set(), PARTITIONS, self.now)
+
+    @rule(seconds=st.floats(0.01, 6.0))
+    def time_passes(self, seconds):
+        end = self.now + seconds
+        while self.now < end:
+            for budget in self.budgets:
+                if budget.delay(self.now) <= 0:
+                    budget.used(self.now)
+                    self.times.append(self.now)
+            self.now += 0.01
+
+    @invariant()
+    def the_vendor_is_content(self):
+        recent = [at for at in self.times if at > self.now - 8.0]
+        assert most_in_any_second(recent) <= 5
+
+
+TestShares = Shares.TestCase
+TestShares.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_does_not_stop_the_calls(step):
+    wall = [1_700_000_000.0]
+    budget = Budget(RATE, clock=lambda: wall[0])
+    budget.share({0, 1, 2}, PARTITIONS, -SETTLING)
+    budget.used(0.0)
+    wall[0] += step
+    assert budget.delay(1.0) <= PARTITIONS / RATE

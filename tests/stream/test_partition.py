@@ -1,0 +1,304 @@
+"""One partition between a pretended Kafka and a pretended API: once, in order, and never before its marks are in."""
+
+import asyncio
+import contextlib
+import importlib.util
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+
+from events.codec import decode_enriched
+from events.headers import RawHeaders, as_text
+from events.identity import identify
+from events.topics import Topics
+from stream import checkpoint
+from stream.alert_api import Unavailable
+from stream.breaker import Breaker
+from stream.budget import SETTLING, Budget
+from stream.checkpoint import Head, Ledger, Stored
+from stream.enrich import Enricher
+from stream.intake import RawRecord
+from stream.lookups import Lookups
+from stream.marks import Marks
+from stream.partition import AHEAD, Partition
+from stream.restore import Restored, apply_enriched
+
+_spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
+virtual_time = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(virtual_time)
+
+TOPICS = Topics("t.")
+WINDOW = timedelta(hours=24)
+START = datetime(2026, 8, 1, tzinfo=UTC)
+
+
+class Kafka:
+    """What was written, what was acknowledged; an outbox that can be made to wait or to fail."""
+
+    def __init__(self):
+        self.topics = {TOPICS.enriched: [], TOPICS.dead_letters: [], TOPICS.marks: []}
+        self.acked = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.transactions = 0
+
+    async def fence(self):
+        pass
+
+    async def close(self):
+        pass
+
+    async def write(self, make, written=lambda _: None):
+        await self.open.wait()
+        outputs = make()
+        if outputs:
+            self.transactions += 1
+            await asyncio.sleep(0.01)
+            offsets = []
+            for output in outputs:
+                offsets.append(len(self.topics[output.topic]))
+                self.topics[output.topic].append(output)
+            written(offsets)
+
+    def enriched(self):
+        return [decode_enriched(output.value) for output in self.topics[TOPICS.enriched]]
+
+    def restored(self, now):
+        """Read all of it back, as a new owner would."""
+        marks, pending = Marks(WINDOW), {}
+        ledger = Ledger(0, TOPICS, Head(0, 0, 0.0))
+        for offset, output in enumerate(self.topics[TOPICS.enriched]):
+            found = apply_enriched(pending, output.key, output.value, output.headers, offset)
+            marks.add(found, now.timestamp())
+        return Restored(marks, pending, ledger, 0)
+
+
+class Api:
+    def __init__(self):
+        self.away, self.unknown, self.latency, self.calls = False, set(), 0.02, []
+
+    async def listed(self, uuids):
+        self.calls.append(tuple(uuids))
+        await asyncio.sleep(self.latency)
+        if self.away:
+            raise Unavailable("status 503")
+        return {each: {"uuid": each, "title": "T"} for each in uuids if each not in self.unknown}
+
+    async def some(self, count):
+        return [str(uuid.UUID(int=number)) for number in range(count)]
+
+    async def name(self, kind, _uuid):
+        return f"a {kind}"
+
+
+class Site:
+    """A partition, and what it stands between."""
+
+    def __init__(self):
+        self.kafka, self.api = Kafka(), Api()
+        self.restore = asyncio.Event()
+        self.restore.set()
+        self.now = START
+        self.paused = []
+        self.offset = 0
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        loop = asyncio.get_running_loop()
+        start, self.origin = self.now, loop.time()
+        budget = Budget(4.0, clock=loop.time)
+        budget.share({0}, 1, loop.time() - SETTLING)
+        lookups = Lookups(self.api, budget, Breaker(), 50, 0.02)
+        now = lambda: start + timedelta(seconds=loop.time() - self.origin) + (self.now - start)  # noqa: E731
+        enricher = Enricher(lookups, "https://app", timedelta(seconds=3), now)
+
+        async def restored():
+            await self.restore.wait()
+            return self.kafka.restored(start)
+
+        partition = Partition(0, TOPICS, self.kafka, enricher, restored, self.paused.append, WINDOW, now)
+        tasks = [asyncio.create_task(lookups.run()), asyncio.create_task(partition.run())]
+        self.partition, self.lookups = partition, lookups
+        yield partition
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    def put(self, *bodies, origin="webhook", at=None, event_id=None):
+        for body in bodies:
+            value = body if isinstance(body, bytes | None) else orjson.dumps(body)
+            headers = []
+            if isinstance(body, dict):
+                name = identify(body, value, "")
+                raw = RawHeaders(event_id or name.event_id, name.kind, "d", at or self.now, origin=origin)
+                headers = raw.to_kafka()
+            offset = self.offset
+            self.offset += 1
+            ack = lambda offset=offset: self.kafka.acked.append(offset)  # noqa: E731
+            self.partition.put(RawRecord(0, offset, b"k", value, headers, START.timestamp(), ack))
+
+
+def alert(number, action="created", kind="alert", **attributes):
+    ids = {"uuid": str(uuid.UUID(int=number % 1000)), "short_id": f"AL{number}"} | attributes
+    community = str(uuid.UUID(int=7))
+    metadata = {"created_at": f"2026-08-01T00:00:00.{number:06}+00:00", "community_uuid": community}
+    return {"type": kind, "action": action, "attributes": ids, "metadata": metadata}
+
+
+def check(scenario):
+    virtual_time.run(scenario())
+
+
+def test_nothing_is_handled_before_the_marks_are_in():
+    async def scenario():
+        site = Site()
+        site.restore.clear()
+        async with site.running() as partition:
+            site.put(alert(1))
+            await asyncio.sleep(100)
+            assert not partition.ready
+            assert not site.kafka.enriched()
+            site.restore.set()
+            await asyncio.sleep(5)
+            assert partition.ready
+            assert len(site.kafka.enriched()) == 1
+
+    check(scenario)
+
+
+def test_records_are_written_once_in_order_and_acknowledged_in_order():
+    async def scenario():
+        site = Site()
+        async with site.running():
+            bodies = [alert(number, "updated") for number in range(60)]
+            site.put(*bodies, b"broken", None, *bodies, alert(1, "deleted"))
+            await asyncio.sleep(10)
+        found = [event.event.short_id for event in site.kafka.enriched()]
+        assert found == [*(f"AL{number}" for number in range(60)), "AL1"]
+        assert site.kafka.acked == list(range(123))
+        letters = [as_text(output.headers) for output in site.kafka.topics[TOPICS.dead_letters]]
+        assert [letter["source-offset"] for letter in letters] == ["60", "61"]
+        assert site.kafka.transactions < 10, "a finished group is one transaction"
+
+    check(scenario)
+
+
+def test_what_was_not_written_is_not_acknowledged_and_not_in_the_checkpoint(monkeypatch):
+    monkeypatch.setattr(checkpoint, "MARKS", 1)
+
+    async def scenario():
+        site = Site()
+        async with site.running():
+            site.put(alert(1))
+            await asyncio.sleep(5)
+            site.kafka.open.clear()
+            site.put(*(alert(number) for number in range(2, 9)))
+            await asyncio.sleep(5)
+            assert site.kafka.acked == [0]
+        stored = Stored()
+        for output in site.kafka.topics[TOPICS.marks]:
+            stored.put(output.key, output.value)
+        head = stored.head(0)
+        assert sum(segment.count for segment in head.segments) == 2, "the event and that its alert was created"
+        assert head.enriched == 1
+
+    check(scenario)
+
+
+def test_a_clock_moved_60_hours_between_write_and_commit_doubles_nothing():
+    async def scenario():
+        site = Site()
+        bodies = [alert(number) for number in range(20)]
+        async with site.running():
+            site.put(*bodies, at=START)
+            await asyncio.sleep(5)
+            site.now += timedelta(hours=60)
+            site.put(alert(50), at=START)
+            await asyncio.sleep(5)
+            site.put(*bodies, at=START)
+            await asyncio.sleep(5)
+        async with site.running():  # the commits were lost, the records come again
+            site.put(*bodies, alert(50), at=START)
+            await asyncio.sleep(5)
+        assert len(site.kafka.enriched()) == 21
+        assert len(site.kafka.acked) == 20 + 21 + 21
+
+    check(scenario)
+
+
+def test_a_caught_up_alert_and_its_late_webhook_are_one_event_whichever_comes_first():
+    async def scenario():
+        site = Site()
+        caught = {"origin": "catch-up"}
+        ids = {number: f"created:{uuid.UUID(int=7)}/{uuid.UUID(int=number)}" for number in (1, 2)}
+        async with site.running():
+            site.put(alert(1), event_id=ids[1], **caught)
+            site.put(alert(1))
+            site.put(alert(2))
+            site.put(alert(2), event_id=ids[2], **caught)
+            await asyncio.sleep(5)
+        async with site.running():
+            site.put(alert(1))
+            site.put(alert(2), event_id=ids[2], **caught)
+            site.put(alert(1002))  # another webhook about a new alert is another event
+            await asyncio.sleep(5)
+        assert [event.event.short_id for event in site.kafka.enriched()] == ["AL1", "AL2", "AL1002"]
+        assert len(site.kafka.acked) == 7
+
+    check(scenario)
+
+
+def test_pending_events_are_completed_once_by_whoever_owns_the_partition_then():
+    async def scenario():
+        site = Site()
+        site.api.away = True
+        async with site.running():
+            site.put(*(alert(number) for number in range(5)))
+            await asyncio.sleep(8)
+            assert {event.enrichment.status for event in site.kafka.enriched()} == {"pending"}
+            assert site.partition.pending == 5
+        site.api.away = False
+        async with site.running():
+            await asyncio.sleep(30)
+            assert site.partition.pending == 0
+        async with site.running():
+            await asyncio.sleep(30)
+        assert sorted(event.revision for event in site.kafka.enriched()) == [0] * 5 + [1] * 5
+        assert all(event.alert["title"] == "T" for event in site.kafka.enriched() if event.revision)
+
+    check(scenario)
+
+
+def test_an_event_waits_for_its_deadline_and_its_partition_no_longer():
+    async def scenario():
+        site = Site()
+        async with site.running():
+            await asyncio.sleep(2)
+            site.api.latency = 60.0
+            loop = asyncio.get_running_loop()
+            site.put(alert(1), alert(2, kind="intake"), at=START + timedelta(seconds=2))
+            while len(site.kafka.acked) < 2:
+                await asyncio.sleep(0.05)
+            assert loop.time() == pytest.approx(5.0, abs=0.2)
+        assert [event.enrichment.status for event in site.kafka.enriched()] == ["pending", "not_applicable"]
+
+    check(scenario)
+
+
+def test_fetching_is_paused_when_much_waits_and_resumed_when_it_is_done():
+    async def scenario():
+        site = Site()
+        async with site.running():
+            site.kafka.open.clear()
+            site.put(*(alert(number, kind="intake") for number in range(AHEAD + 1)))
+            await asyncio.sleep(5)
+            assert site.paused == [True]
+            site.kafka.open.set()
+            await asyncio.sleep(5)
+            assert site.paused == [True, False]
+            assert len(site.kafka.acked) == AHEAD + 1
+
+    check(scenario)
