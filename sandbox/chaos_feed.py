@@ -117,12 +117,14 @@ class Feed:
                 for each in left:
                     if each.value is not None:
                         self._journal.trying(each.value, straight=not each.headers)
+            await asyncio.to_thread(self._journal.sync)  # a slow disk must not hold up the API beside us
             producer = await self._connected()
             results = await asyncio.gather(*(self._write(producer, each) for each in left))
             with self._journal.together():
                 for each, good in zip(left, results, strict=True):
                     if good and each.value is not None:
                         self._journal.acknowledged(each.value)
+            await asyncio.to_thread(self._journal.sync)
             left = [each for each, good in zip(left, results, strict=True) if not good]
             self.sent += len(deliveries) - len(left)
             deliveries = left

@@ -26,6 +26,9 @@ PARTITIONS = 6
 READY_WITHIN = 120.0
 """Seconds for a worker's first start; it is usually ten, and more while brokers are down."""
 
+STEP, LATE = 0.05, 0.25
+"""Seconds between two looks at the clock, and a delay worth noting: a call of the budget's rhythm."""
+
 Say = Callable[[str], None]
 
 
@@ -73,6 +76,8 @@ class Site:
     firewall: Firewall
     api: Faults
     workers: Workers
+    stalls: list[float] = field(default_factory=list)
+    """Seconds by which this program itself was late, each time it was: the firewall counts what then comes at once."""
 
     async def pending(self) -> int:
         """Return how many events still wait for their alert; -1 while a worker does not answer."""
@@ -98,9 +103,21 @@ async def running(folder: Path, *, seed: int, workers: int, say: Say, nodes: int
             names = [f"stream-{number}" for number in range(1, workers + 1)]
             await asyncio.gather(*(crew.join(name) for name in names))
             say(f"{', '.join(names)} ready, {PARTITIONS} partitions")
-            yield Site(kafka, brokers, tenant, firewall, faults, crew)
+            site = Site(kafka, brokers, tenant, firewall, faults, crew)
+            watch = asyncio.create_task(_watch_stalls(site.stalls))
+            yield site
+            watch.cancel()
         finally:
             await supervisor.stop()
+
+
+async def _watch_stalls(stalls: list[float]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + STEP
+        await asyncio.sleep(STEP)
+        if (late := loop.time() - due) > LATE:
+            stalls.append(late)
 
 
 def _note(restart: Restart, exits: Counter[int], say: Say) -> None:

@@ -42,13 +42,17 @@ class Journal:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Bring what is noted in the block to the disk at its end, with one wait for all of it."""
+        """Write what is noted in the block without waiting for the disk; call `sync` after it."""
         self._together = True
         try:
             yield
         finally:
             self._together = False
-            self._sync()
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until the disk has everything; may be called in a thread."""
+        os.fsync(self._file.fileno())
 
     def trying(self, body: bytes, *, straight: bool = False) -> None:
         """Note a delivery that is about to be made."""
@@ -64,11 +68,8 @@ class Journal:
     def _write(self, line: dict[str, object]) -> None:
         self._file.write(orjson.dumps(line) + b"\n")
         if not self._together:
-            self._sync()
-
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+            self._file.flush()
+            self.sync()
 
 
 def read(path: Path) -> dict[bytes, Sent]:

@@ -151,6 +151,7 @@ def test_what_is_noted_together_is_on_disk_after_the_block(tmp_path):
         with written.together():
             written.trying(b"a")
             written.trying(b"b", straight=True)
+        written.sync()
         assert journal.read(path).keys() == {b"a", b"b"}
         written.acknowledged(b"a")
         assert journal.read(path)[b"a"].acknowledged == 1
