@@ -12,8 +12,9 @@ import pytest
 from stream.alert_api import BatchRefused, Refused, Unavailable
 from stream.breaker import Breaker
 from stream.budget import SETTLING, Budget
+from stream.cache import OVERHEAD, Answer, Cache
 from stream.fetching import NotFound
-from stream.lookups import Lookups
+from stream.lookups import Exhausted, Lookups
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)
@@ -27,7 +28,7 @@ class Api:
 
     def __init__(self, known=(), *, batch="yes", error=None):
         self.known, self.batch, self.error = set(known), batch, error
-        self.calls, self.times, self.named = [], [], {}
+        self.calls, self.times, self.named, self.slow = [], [], {}, set()
 
     def _note(self, what):
         self.calls.append(what)
@@ -37,6 +38,8 @@ class Api:
 
     async def listed(self, uuids):
         self._note(tuple(uuids))
+        if self.slow & set(uuids):
+            await asyncio.sleep(100)
         if len(uuids) > 1 and self.batch == "refused":
             raise BatchRefused
         shown = self.known if len(uuids) > 1 and self.batch == "ignored" else self.known & set(uuids)
@@ -175,3 +178,147 @@ def test_a_refused_key_is_not_used_again():
             assert lookups.breaker.silent_for(asyncio.get_running_loop().time()) > 500
 
     virtual_time.run(scenario())
+
+
+def test_new_alerts_are_asked_about_before_changed_ones_and_waiting_ones_before_those_that_went_out():
+    async def scenario():
+        api = Api({"patient", "patient-new", "changed", "new"})
+        async with asking(api, batch_size=1) as lookups:
+            asks = [
+                lookups.ask("patient", LONG_AGO, None),
+                lookups.ask("patient-new", LONG_AGO, None, created=True),
+                lookups.ask("changed", LONG_AGO, 3.0),
+                lookups.ask("new", LONG_AGO, 3.0, created=True),
+            ]
+            await asyncio.gather(*asks)
+        assert api.calls == [("new",), ("changed",), ("patient-new",), ("patient",)]
+
+    virtual_time.run(scenario())
+
+
+def test_what_cannot_be_asked_in_time_is_told_at_once():
+    async def scenario():
+        api = Api(f"a{n}" for n in range(99))
+        async with asking(api, batch_size=1) as lookups:
+            asks = [asyncio.create_task(lookups.ask(f"a{n}", LONG_AGO, 3.0)) for n in range(99)]
+            await asyncio.sleep(0)
+            told = [ask for ask in asks if ask.done()]
+            assert {type(ask.exception()) for ask in told} == {Exhausted}
+            answered = await asyncio.gather(*(ask for ask in asks if ask not in told))
+            assert 10 <= len(answered) <= 13, "four a second for three seconds"
+
+    virtual_time.run(scenario())
+
+
+def test_while_the_breaker_probes_one_call_is_made_and_it_is_small():
+    async def scenario():
+        api = Api((f"a{n}" for n in range(30)), error=Unavailable("status 503"))
+        async with asking(api) as lookups:
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    await lookups.ask("a0", LONG_AGO, 3.0)
+            await asyncio.sleep(31)
+            asks = [asyncio.create_task(lookups.ask(f"a{n}", LONG_AGO, None)) for n in range(20)]
+            await asyncio.wait(asks)
+            assert len(api.calls) == 3
+            assert len(api.calls[2]) == 1
+            api.error = None
+            await asyncio.sleep(61)
+            await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO, None) for n in range(20)))
+            assert [len(call) for call in api.calls[3:]] == [1, 19]
+
+    virtual_time.run(scenario())
+
+
+def test_a_slow_call_does_not_hold_the_others():
+    async def scenario():
+        api = Api({"slow", "a"})
+        async with asking(api, batch_size=1) as lookups:
+            api.slow = {"slow"}
+            slow = asyncio.create_task(lookups.ask("slow", LONG_AGO, None))
+            await asyncio.sleep(1.0)
+            await asyncio.wait_for(lookups.ask("a", LONG_AGO, 3.0), 1.0)
+            assert not slow.done()
+
+    virtual_time.run(scenario())
+
+
+COMMUNITY = ("community", "9d1c7e60-2f3b-4a8e-b5c4-6e0f1a2b3c4d")
+ASSET = ("asset", "9d1c7e60-2f3b-4a8e-b5c4-6e0f1a2b3c4e")
+
+
+def test_names_are_asked_for_once_and_kept():
+    async def scenario():
+        api = Api()
+        api.named = {"community": {COMMUNITY[1]: "Acme"}}
+        async with asking(api) as lookups:
+            for _ in range(2):
+                await lookups.ask_names([COMMUNITY], 3.0)
+                assert lookups.names.collect([COMMUNITY]) == {"community": "Acme"}
+            assert api.calls == [COMMUNITY]
+
+    virtual_time.run(scenario())
+
+
+def test_a_403_switches_a_kind_off_and_a_first_404_too_but_not_the_others():
+    async def scenario():
+        api = Api({"a"})
+        api.named = {"community": Refused("403", permission=True), "asset": {}, "case": {COMMUNITY[1]: "C"}}
+        async with asking(api) as lookups:
+            await lookups.ask_names([COMMUNITY], 3.0)
+            await asyncio.sleep(11)
+            await lookups.ask_names([ASSET], 3.0)
+            assert set(lookups.names.off) == {"community", "asset"}
+            await lookups.ask_names([COMMUNITY, ASSET], 3.0)
+            assert len(api.calls) == 2
+            await lookups.ask_names([("case", COMMUNITY[1])], 3.0)
+            assert lookups.names.collect([("case", COMMUNITY[1])]) == {"case": "C"}
+            assert (await lookups.ask("a", LONG_AGO, 3.0)).short_id is None
+            assert not lookups.breaker.reason
+
+    virtual_time.run(scenario())
+
+
+def test_a_401_to_a_name_stops_everything_and_switches_nothing_off():
+    async def scenario():
+        api = Api()
+        api.named = {"community": Refused("401")}
+        async with asking(api) as lookups:
+            await lookups.ask_names([COMMUNITY], 3.0)
+            assert not lookups.names.off
+            assert lookups.breaker.silent_for(asyncio.get_running_loop().time()) > 500
+
+    virtual_time.run(scenario())
+
+
+def test_names_take_one_call_in_four_while_alerts_wait():
+    async def scenario():
+        api = Api(f"a{n}" for n in range(40))
+        async with asking(api, batch_size=1) as lookups:
+            asks = [asyncio.create_task(lookups.ask(f"a{n}", LONG_AGO, None)) for n in range(40)]
+            names = [("case", f"{n:08}-2f3b-4a8e-b5c4-6e0f1a2b3c4d") for n in range(40)]
+            api.named = {"case": {uuid: "C" for _, uuid in names}}
+            await lookups.ask_names(names, 0.0)
+            await asyncio.sleep(5.0)
+            assert sum(call[0] == "case" for call in api.calls) == len(api.calls) // 4
+            for ask in asks:
+                ask.cancel()
+
+    virtual_time.run(scenario())
+
+
+def test_the_cache_keeps_what_was_used_last_within_its_bytes():
+    cache = Cache(3 * (1000 + OVERHEAD))
+    answers = {name: Answer(b"x" * 1000, LONG_AGO) for name in "abcd"}
+    for name in "abc":
+        cache.put(name, answers[name])
+    assert cache.get("a", LONG_AGO)
+    cache.put("d", answers["d"])
+    assert [bool(cache.get(name, LONG_AGO)) for name in "abcd"] == [True, False, True, True]
+    assert cache.size == 3 * (1000 + OVERHEAD)
+    newer = Answer(b"newer", LONG_AGO + timedelta(seconds=1))
+    cache.put("a", newer)
+    cache.put("a", answers["a"])
+    assert cache.get("a", newer.fetched_at) == newer, "an older answer that comes late is not kept"
+    cache.put("large", Answer(b"x" * 10_000, LONG_AGO))
+    assert cache.size == 0
