@@ -3,9 +3,13 @@
 import sqlite3
 import zlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+
+from inbox.notification import LINE
+from inbox.text import clean
 
 TIMELINE = 200
 """Entries shown, the newest; the count says how many there were."""
@@ -48,3 +52,54 @@ def record(connection: sqlite3.Connection, notification: int) -> dict[str, Any]:
     row = connection.execute("SELECT record FROM bodies WHERE notification = ?", (notification,)).fetchone()
     found = orjson.loads(zlib.decompress(row["record"])) if row else {}
     return found if isinstance(found, dict) else {}
+
+
+def facts(found: Detail) -> list[tuple[str, str]]:
+    """Return names and values for the drawer's table; what is not known is left out."""
+    thread, alert = found.thread, _object(found.record.get("alert"))
+    kind = _object(alert.get("alert_type"))
+    verdict, names = _object(alert.get("verdict")), _object(found.record.get("names"))
+    assets = _object(names.get("assets"))
+    values = [
+        ("Status", thread["status"]),
+        ("Verdict", clean(verdict.get("label"), LINE)),
+        ("Entity", thread["entity"]),
+        ("Rule", thread["rule"]),
+        ("Source", thread["source"]),
+        ("Target", thread["target"]),
+        ("Assets", clean(", ".join(clean(_object(each).get("name") or each, 60) for each in assets.values()), LINE)),
+        (
+            "Type",
+            clean(" / ".join(clean(kind.get(name), 60) for name in ("category", "value") if kind.get(name)), LINE),
+        ),
+        ("Techniques", clean(", ".join(_names(alert.get("ttps"))), LINE)),
+        ("Similar events", clean(alert.get("similar"), 20)),
+        ("First seen", _seen(alert.get("first_seen_at"))),
+        ("Last seen", _seen(alert.get("last_seen_at"))),
+        ("Community", thread["community_name"] or thread["community"]),
+        ("Tenant", "" if thread["tenant"] == "default" else thread["tenant"]),
+    ]
+    return [(name, value) for name, value in values if value]
+
+
+def description(found: Detail) -> str:
+    """Return what the alert says about itself."""
+    return clean(_object(found.record.get("alert")).get("details"), 4000, lines=True)
+
+
+def _seen(value: Any) -> str:
+    """Write the API's time for people; the vendor writes UTC in more than one way."""
+    text = clean(value, 60)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _names(values: Any) -> list[str]:
+    return [clean(_object(each).get("name"), 60) for each in values][:20] if isinstance(values, list) else []
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

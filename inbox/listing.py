@@ -13,7 +13,7 @@ LIVE = 30
 """Rows of one live message; when more changed, the page loads the rest when asked to scroll there."""
 
 _UNREAD = (
-    "t.newest > coalesce((SELECT s.newest FROM seen s WHERE s.reader = ? AND s.thread = t.id), "
+    "{0}.newest > coalesce((SELECT s.newest FROM seen s WHERE s.reader = ? AND s.thread = {0}.id), "
     "(SELECT r.read_up_to FROM readers r WHERE r.name = ?), 0)"
 )
 
@@ -50,7 +50,11 @@ class Listing:
     def members(self, connection: sqlite3.Connection, burst: int) -> Rows:
         """Return the threads of one burst."""
         where, values = self._where("t")
-        sql = f"{self._columns()} FROM threads t WHERE t.{self._group} = ? AND {where} ORDER BY t.newest DESC"
+        unread = _UNREAD.format("t") if self._reader else "1"
+        sql = (
+            f"SELECT t.*, t.id AS row, 1 AS members, t.urgency AS worst, {unread} AS unread FROM threads t "  # noqa: S608
+            f"WHERE t.{self._group} = ? AND {where} ORDER BY t.newest DESC"
+        )
         rows = connection.execute(sql, [*self._who(), burst, *values]).fetchall()
         return Rows(rows, more=False, clock=clock(connection))
 
@@ -100,14 +104,20 @@ class Listing:
             f"SELECT t.id FROM threads t WHERE {condition} AND {where} AND {newest} "  # noqa: S608 - our names only
             f"ORDER BY t.newest DESC LIMIT {limit}"
         )
-        counted = "1 AS members, t.urgency AS worst" if self._alone else f"{_count(same)} AS members, {_worst(same)}"
-        sql = f"{self._columns()}, {counted} FROM threads t WHERE t.id IN ({inner}) ORDER BY t.newest DESC"
-        counted_values = [] if self._alone else member_values * 2
+        unread = _UNREAD.format("t" if self._alone else "m") if self._reader else "1"
+        if self._alone:
+            counted, counted_values = f"1 AS members, t.urgency AS worst, {unread} AS unread", self._who()
+        else:
+            counted = (
+                f"(SELECT count(*) FROM threads m WHERE {same}) AS members, "  # noqa: S608 - our names only
+                f"(SELECT max(m.urgency) FROM threads m WHERE {same}) AS worst, "
+                f"(SELECT count(*) FROM threads m WHERE {same} AND {unread}) AS unread"
+            )
+            counted_values = [*member_values * 3, *self._who()]
         inner_values = [*parameters, *values, *([] if self._alone else member_values)]
-        return connection.execute(sql, [*self._who(), *counted_values, *inner_values]).fetchall()
-
-    def _columns(self) -> str:
-        return f"SELECT t.*, t.{self._group} AS row, {_UNREAD if self._reader else '1'} AS unread"
+        columns = f"t.*, t.{self._group} AS row, {counted}"
+        sql = f"SELECT {columns} FROM threads t WHERE t.id IN ({inner}) ORDER BY t.newest DESC"  # noqa: S608
+        return connection.execute(sql, [*counted_values, *inner_values]).fetchall()
 
     def _who(self) -> list[str]:
         return [self._reader, self._reader] if self._reader else []
@@ -115,7 +125,7 @@ class Listing:
     def _where(self, thread: str, *, indexed: bool = False) -> tuple[str, list[str]]:
         where, values = self._filters.where(thread, indexed=indexed)
         if self._filters.state == "unread" and self._reader:
-            where = f"{where} AND {_UNREAD.replace('t.', f'{thread}.')}"
+            where = f"{where} AND {_UNREAD.format(thread)}"
             values = [*values, self._reader, self._reader]
         return where, values
 
@@ -124,11 +134,3 @@ def clock(connection: sqlite3.Connection) -> int:
     """Return the clock's reading."""
     now: int = connection.execute("SELECT now FROM clock").fetchone()["now"]
     return now
-
-
-def _count(same: str) -> str:
-    return f"(SELECT count(*) FROM threads m WHERE {same})"  # noqa: S608 - our names only
-
-
-def _worst(same: str) -> str:
-    return f"(SELECT max(m.urgency) FROM threads m WHERE {same}) AS worst"  # noqa: S608 - our names only

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
-from ops import logs, rules_cli
+from ops import inbox_cli, logs, rules_cli
 
 MAX_PORT = 65_535
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 topics_app = typer.Typer(no_args_is_help=True, help="Create the topics on your cluster, or check them.")
 app.add_typer(topics_app, name="topics")
 app.add_typer(rules_cli.app, name="rules")
+app.add_typer(inbox_cli.app, name="inbox")
 
 
 @app.command()

@@ -1,0 +1,136 @@
+// The inbox: what a click or key does. Rows are in rows.js, live messages in live.js.
+import { address, ask, say, tell } from "./talk.js";
+import { close, isOpen, opened, show } from "./drawer.js";
+import { ages, jump, load, older, rowOf, setRead, toggleBurst, visible } from "./rows.js";
+import { listen } from "./live.js";
+import { askDesktop } from "./desktop.js";
+
+const $ = (id) => document.getElementById(id);
+const filters = $("filters");
+let typing;
+
+function query() {
+  const found = new URLSearchParams();
+  const data = new FormData(filters);
+  const levels = data.getAll("urgency");
+  if (levels.length) found.set("urgency", levels.join(","));
+  for (const [name, value] of data) if (name !== "urgency" && value && !(name === "group" && value === "rule")) found.set(name, value);
+  return found;
+}
+
+async function narrow() {
+  const found = query();
+  if (isOpen()) found.set("open", opened());
+  history.pushState(null, "", "/" + (found.size ? "?" + found : ""));
+  await refresh();
+}
+
+async function refresh() {
+  const found = address();
+  $("clear").hidden = ![...found.keys()].some((name) => name !== "group");
+  $("bell").setAttribute("aria-pressed", String(found.has("state")));
+  await load();
+  listen();
+}
+
+filters.addEventListener("change", narrow);
+filters.addEventListener("submit", (event) => { event.preventDefault(); narrow(); });
+$("find").form.addEventListener("submit", (event) => { event.preventDefault(); narrow(); });
+$("find").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(narrow, 250); });
+$("apply").hidden = true;
+
+$("bell").addEventListener("click", (event) => {
+  event.preventDefault();
+  const unread = !address().has("state");
+  filters.querySelector(`[name=state][value="${unread ? "unread" : ""}"]`).checked = true;
+  narrow();
+});
+$("show-filters").addEventListener("click", (event) => {
+  const shown = filters.classList.toggle("shown");
+  event.currentTarget.setAttribute("aria-expanded", String(shown));
+});
+$("desktop").addEventListener("click", askDesktop);
+$("read-all").addEventListener("click", async () => {
+  await tell("/read-all", { clock: Number($("rows").dataset.clock) });
+  say("All marked read");
+});
+$("older").addEventListener("click", (event) => { event.preventDefault(); older(); });
+$("jump").addEventListener("click", jump);
+
+$("rows").addEventListener("click", (event) => {
+  const burst = event.target.closest("[data-burst]");
+  if (burst) return toggleBurst(burst);
+  const row = event.target.closest(".row");
+  if (!row || event.target.closest(".out") || event.metaKey || event.ctrlKey) return;
+  event.preventDefault();
+  open(row);
+});
+
+async function open(row) {
+  rowOf(row).title.focus({ preventScroll: true });
+  if (await show(row.dataset.thread) && (row.dataset.members === "1" || row.classList.contains("member"))) setRead([Number(row.dataset.thread)], true);
+  await tell("/read", { thread: Number(row.dataset.thread), read: true });
+}
+
+$("drawer").addEventListener("click", async (event) => {
+  if (event.target.closest("#close")) { event.preventDefault(); leave(); }
+  const button = event.target.closest("[data-unread]");
+  if (button) {
+    await tell("/read", { thread: Number(button.dataset.unread), read: false });
+    leave();
+  }
+});
+
+function leave() {
+  const row = document.querySelector(".row.current") || visible()[0];
+  close();
+  row && rowOf(row).title.focus();
+}
+
+async function toggleRead(row) {
+  const read = row.classList.contains("unread");
+  if (row.dataset.members === "1") return tell("/read", { thread: Number(row.dataset.thread), read });
+  const found = address();
+  return tell(`/bursts/${row.dataset.row}/read?${found}`, { read });
+}
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const field = event.target.closest("input:not([type=checkbox],[type=radio]), select, textarea");
+  if (event.key === "Escape") return field ? field.blur() : isOpen() && leave();
+  if (field) return;
+  const row = document.activeElement.closest?.(".row");
+  if (event.key === "/") { event.preventDefault(); $("find").focus(); $("find").select(); }
+  else if (event.key === "j" || event.key === "k") { event.preventDefault(); move(row, event.key === "j" ? 1 : -1); }
+  else if (event.key === "u" && row) toggleRead(row);
+  else if (event.key === "o" && row) row.querySelector("a.out")?.click();
+});
+
+function move(row, step) {
+  const rows = visible();
+  const from = row || document.querySelector(".row.current");
+  const next = rows[from ? rows.indexOf(from) + step : 0];
+  if (!next) return step > 0 && older();
+  rowOf(next).title.focus();
+  next.scrollIntoView({ block: "nearest" });
+  if (isOpen()) open(next);
+}
+
+addEventListener("popstate", async () => {
+  const found = address();
+  for (const field of filters.elements) {
+    if (field.type === "checkbox") field.checked = (found.get("urgency") || "").split(",").includes(field.value);
+    else if (field.type === "radio") field.checked = field.value === (found.get("state") || "");
+    else if (field.name) field.value = found.get(field.name) || (field.name === "group" ? "rule" : "");
+  }
+  const number = new URLSearchParams(location.search).get("open");
+  if (number) show(number, { keep: true }); else close({ keep: true });
+  await refresh();
+});
+
+ages();
+setInterval(ages, 15000);
+listen();
+const number = new URLSearchParams(location.search).get("open");
+if (number && isOpen()) { opened(number); tell("/read", { thread: Number(number), read: true }); }
+else if (number) ask("/threads/" + number).catch(() => say("This alert is no longer in the inbox"));

@@ -1,0 +1,158 @@
+// The list: rows come in, change, leave, and open as bursts; newest first, always in the order of their keys.
+import { address, ask, say } from "./talk.js";
+import { opened } from "./drawer.js";
+
+const list = document.getElementById("rows");
+const LONGEST = 300;
+let missed = 0;
+
+export const rowOf = (row) => ({ title: row.querySelector(".title") });
+export const visible = () => [...list.querySelectorAll(".row")].filter((row) => row.offsetParent);
+const tops = () => [...list.children].filter((row) => !row.classList.contains("member"));
+const key = (row) => Number(row.dataset.newest);
+
+function parse(html) {
+  const made = document.createElement("template");
+  made.innerHTML = html;
+  return [...made.content.children];
+}
+
+export function ages(within = document) {
+  const now = Date.now();
+  for (const time of within.querySelectorAll("time")) {
+    const at = Date.parse(time.dateTime);
+    const passed = (now - at) / 1000;
+    time.textContent = passed >= 86400 ? `${Math.floor(passed / 86400)} d` : passed >= 3600 ? `${Math.floor(passed / 3600)} h` : passed >= 60 ? `${Math.floor(passed / 60)} min` : "now";
+    if ("exact" in time.dataset) time.textContent = new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  }
+}
+
+function paged(older) {
+  list.dataset.older = older ?? "";
+  document.getElementById("older").hidden = !older;
+  document.getElementById("empty").hidden = list.children.length > 0;
+}
+
+export async function load() {
+  const answer = await ask("/rows?" + address()).catch(() => null);
+  if (!answer) return say("The inbox does not answer");
+  const found = await answer.json();
+  list.replaceChildren(...parse(found.html));
+  list.dataset.clock = found.clock;
+  paged(found.older);
+  count(found.unread);
+  ages(list);
+  opened(opened());
+  say(`${list.children.length}${found.older ? " or more" : ""} rows`);
+}
+
+export async function older() {
+  if (!list.dataset.older) return;
+  const query = address();
+  query.set("before", list.dataset.older);
+  const answer = await ask("/rows?" + query).catch(() => null);
+  if (!answer) return;
+  const found = await answer.json();
+  const known = new Set([...list.children].map((row) => row.id));
+  const more = parse(found.html).filter((row) => !known.has(row.id));
+  list.append(...more);
+  paged(found.older);
+  ages(list);
+}
+
+// Takes a live message; returns the rows that are news, so that they can ring.
+export function take({ html, gone, more }, clock) {
+  const rows = parse(html);
+  const news = [];
+  for (const number of gone) if (!rows.some((row) => row.dataset.row === String(number))) drop(document.getElementById(`row-${number}`));
+  for (const row of rows) {
+    const before = document.getElementById(row.id);
+    const fresh = !before || key(before) < key(row);
+    if (fresh) news.push(row); else row.classList.toggle("unread", before.classList.contains("unread"));
+    place(row, before);
+  }
+  if (more && rows.length) cut(key(rows.at(-1)));
+  const surplus = tops().slice(LONGEST);
+  if (surplus.length) cut(key(tops()[LONGEST - 1]));
+  list.dataset.clock = clock;
+  document.getElementById("empty").hidden = list.children.length > 0;
+  opened(opened());
+  ages(list);
+  if (news.length && scrollY > 200) tellMissed(news.length);
+  return news;
+}
+
+function place(row, before) {
+  const held = before?.contains(document.activeElement) ? document.activeElement : null;
+  const after = tops().find((each) => each !== before && key(each) < key(row));
+  if (!after && list.dataset.older && !before) return;  // below what is loaded: it comes with its page
+  if (before) drop(before);
+  else row.classList.add("new");
+  list.insertBefore(row, after ?? null);
+  if (held) (held.dataset.burst ? row.querySelector(".burst") ?? rowOf(row).title : rowOf(row).title).focus({ preventScroll: true });
+}
+
+function drop(row) {
+  if (!row) return;
+  while (row.nextElementSibling?.classList.contains("member")) row.nextElementSibling.remove();
+  row.remove();
+}
+
+// Below this key something may be missing: it is loaded again when somebody goes there.
+function cut(last) {
+  for (const row of tops()) if (key(row) < last) drop(row);
+  paged(last);
+}
+
+export async function toggleBurst(button) {
+  const row = button.closest(".row");
+  if (button.getAttribute("aria-expanded") === "true") {
+    while (row.nextElementSibling?.classList.contains("member")) row.nextElementSibling.remove();
+    button.setAttribute("aria-expanded", "false");
+    return;
+  }
+  const found = await (await ask(`/bursts/${button.dataset.burst}?${address()}`)).json();
+  button.setAttribute("aria-expanded", "true");
+  row.after(...parse(found.html));
+  ages(list);
+}
+
+export function setRead(threads, read, rows = []) {
+  for (const row of list.querySelectorAll(".row")) {
+    const single = row.dataset.members === "1" || row.classList.contains("member");
+    if ((single && threads.includes(Number(row.dataset.thread))) || rows.includes(Number(row.dataset.row))) paint(row, !read);
+  }
+}
+
+export function setReadUpTo(clock) {
+  for (const row of list.querySelectorAll(".row")) if (key(row) <= clock) paint(row, false);
+}
+
+function paint(row, unread) {
+  row.classList.toggle("unread", unread);
+  row.querySelector(".dot-word").textContent = unread ? "Unread. " : "";
+}
+
+export function count(unread) {
+  const shown = unread > 999 ? "999+" : String(unread);
+  const badge = document.getElementById("unread");
+  badge.textContent = shown;
+  badge.hidden = !unread;
+  document.title = (unread ? `(${shown}) ` : "") + "Inbox · tocsin";
+  const icon = document.getElementById("favicon");
+  icon.href = unread ? icon.dataset.ringing : icon.dataset.quiet;
+}
+
+function tellMissed(some) {
+  missed += some;
+  const button = document.getElementById("jump");
+  button.textContent = `${missed} new above`;
+  button.hidden = false;
+}
+
+export function jump() {
+  scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}
+addEventListener("scroll", () => {
+  if (scrollY < 100) { missed = 0; document.getElementById("jump").hidden = true; }
+}, { passive: true });

@@ -1,0 +1,79 @@
+"""The figures of the pipeline page, read from the rooms' metrics; a metric a room does not have is not shown."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a room."""
+
+    label: str
+    value: str
+    entry: str = ""
+    """The runbook entry, where the figure says something is wrong."""
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class _Shown:
+    metric: str
+    label: str
+    unit: str = ""
+    entry: str = ""
+    """The runbook entry when the figure is not 0."""
+    bad: bool = False
+    counts: bool = False
+    """Whether it only grows: then its rate is shown beside it."""
+
+
+_SHOWN = (
+    _Shown("tocsin_ingest_accepted_total", "accepted", counts=True),
+    _Shown("tocsin_ingest_rejected_total", "refused", counts=True),
+    _Shown("tocsin_ingest_spool_open", "Kafka is away, spooling", entry="spool", bad=True),
+    _Shown("tocsin_ingest_spool_events", "waiting in the spool", entry="spool"),
+    _Shown("tocsin_stream_enriched_total", "enriched", counts=True),
+    _Shown("tocsin_stream_deduplicated_total", "deduplicated", counts=True),
+    _Shown("tocsin_stream_pending", "waiting for details"),
+    _Shown("tocsin_stream_partitions", "partitions owned"),
+    _Shown("tocsin_stream_api_calls_total", "API calls", counts=True),
+    _Shown("tocsin_stream_breaker_open", "Alert API given a rest", entry="breaker", bad=True),
+    _Shown("tocsin_stream_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
+    _Shown("tocsin_sink_delivered_total", "delivered", counts=True),
+    _Shown("tocsin_sink_unmatched_total", "matched by no rule", counts=True),
+    _Shown("tocsin_sink_unavailable", "targets cannot be reached", entry="unavailable", bad=True),
+    _Shown("tocsin_sink_budget_left", "messages left in the budget"),
+    _Shown("tocsin_sink_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
+    _Shown("tocsin_archive_rows_total", "archived", counts=True),
+    _Shown("tocsin_archive_oldest_buffered_seconds", "oldest not yet archived", unit=" s"),
+    _Shown("tocsin_archive_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
+)
+
+
+def scrape(page: str) -> dict[str, float]:
+    """Read a metrics page: the sum of each metric over its labels.
+
+    Raises ValueError when it is not in Prometheus' text format.
+    """
+    found: Counter[str] = Counter()
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            found[sample.name] += sample.value  # type: ignore[assignment]  # a float counts as well
+    return dict(found)
+
+
+def figures(now: dict[str, float], before: dict[str, float] | None, seconds: float) -> list[Figure]:
+    """Return what a room counts; rates need an earlier look, some seconds before."""
+    found = []
+    for each in _SHOWN:
+        if each.metric not in now:
+            continue
+        value = now[each.metric]
+        text = f"{value:,.0f}{each.unit}"
+        if each.counts and before is not None and seconds > 0:
+            grown = value - before.get(each.metric, 0.0)
+            text += f" · {max(0.0, grown) / seconds:,.1f}/s"
+        found.append(Figure(each.label, text, each.entry if value else "", each.bad))
+    return found

@@ -1,0 +1,21 @@
+"""The page of the pipeline."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+
+from inbox.pipeline import Pipeline
+from inbox.rendering import Pages
+from inbox.runbook import ENTRIES
+
+
+def glance(pages: Pages, pipeline: Pipeline) -> APIRouter:
+    """Build the route."""
+    router = APIRouter()
+
+    @router.get("/pipeline")
+    async def look(request: Request, fragment: bool = False) -> Response:
+        found = await pipeline.look()
+        name = "glance.html" if fragment else "pipeline.html"
+        return HTMLResponse(pages.page(name, glance=found, runbook=ENTRIES, reader=request.state.reader))
+
+    return router

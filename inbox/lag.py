@@ -1,0 +1,98 @@
+"""How far each consumer group is behind, in records and in the age of the oldest one that waits."""
+
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from events.settings import KafkaSettings
+from events.topics import Topics
+
+FEW = 16
+"""Offsets; a gap of so few is counted record by record, because transaction markers take offsets too."""
+
+PATIENCE = 400
+"""Milliseconds to wait for the records of one group's gaps."""
+
+
+@dataclass(frozen=True)
+class Lag:
+    """What one group has still to do."""
+
+    group: str
+    records: int
+    oldest: float | None
+    """Age in seconds of the oldest record that waits; None where none was seen to wait."""
+
+
+class Lags:
+    """Ask the cluster for the lag of every group of ours; `async with` it."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._topics = Topics(kafka.topic_prefix)
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            options = self._kafka.client_options()
+            self._admin = AIOKafkaAdminClient(**options)
+            stack.push_async_callback(self._admin.close)
+            await self._admin.start()
+            self._consumer = AIOKafkaConsumer(
+                **options, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="none"
+            )
+            stack.push_async_callback(self._consumer.stop)
+            await self._consumer.start()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def read(self) -> list[Lag]:
+        """Return the lag of each group, by its name without the prefix.
+
+        Raises KafkaError when the cluster does not answer.
+        """
+        prefix = self._kafka.topic_prefix
+        groups = sorted(name for name, *_ in await self._admin.list_consumer_groups() if name.startswith(prefix))
+        found = [await self._of(group) for group in groups]
+        return [lag for lag in found if lag is not None]
+
+    async def _of(self, group: str) -> Lag | None:
+        name = group.removeprefix(self._kafka.topic_prefix)
+        topic = self._topics.raw if name == "stream" else self._topics.enriched
+        offsets = await self._admin.list_consumer_group_offsets(group)
+        committed = {tp: known.offset for tp, known in offsets.items() if tp.topic == topic and known.offset >= 0}
+        if not committed:
+            return None
+        ends = await self._consumer.end_offsets(list(committed))
+        gaps = {tp: ends[tp] - offset for tp, offset in committed.items() if ends[tp] > offset}
+        waiting = sum(gaps.values())
+        oldest = None
+        if gaps:
+            seen = await self._look({tp: committed[tp] for tp in gaps})
+            waiting -= sum(gap - seen[tp][0] for tp, gap in gaps.items() if tp in seen and gap <= FEW)
+            times = [first for _, first in seen.values() if first is not None]
+            oldest = max(0.0, time.time() - min(times)) if times else None
+        return Lag(name, waiting, oldest)
+
+    async def _look(self, starts: dict[TopicPartition, int]) -> dict[TopicPartition, tuple[int, float | None]]:
+        """Return how many records a fetch found from each offset on, and the first one's time."""
+        self._consumer.assign(list(starts))
+        for partition, offset in starts.items():
+            self._consumer.seek(partition, offset)
+        found = await self._consumer.getmany(timeout_ms=PATIENCE)
+        seen: dict[TopicPartition, tuple[int, float | None]] = {}
+        for partition, start in starts.items():
+            records = found.get(partition, [])
+            if records or await self._consumer.position(partition) > start:
+                seen[partition] = (len(records), records[0].timestamp / 1000 if records else None)
+        self._consumer.unsubscribe()
+        return seen

@@ -1,0 +1,178 @@
+"""Live messages: one channel per set of filters, each message made once and sent to every page of the channel."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import orjson
+
+from inbox import metrics, reading
+from inbox.database import Database
+from inbox.filters import Filters
+from inbox.listing import Listing, Rows
+from inbox.rendering import Pages
+
+TICK = 0.25
+"""Seconds between two messages of a channel; the first after a silence goes at once."""
+
+COUNT_EVERY = 1.0
+HEARTBEAT = 15.0
+"""Seconds of silence after which a page is told that the connection lives."""
+
+WAITING = 32
+"""Messages a slow page may have waiting; then its connection is closed, and it resumes where it was."""
+
+Queue = asyncio.Queue[bytes | None]
+
+
+class Live:
+    """The pages that are open; `wake` it after each write, `close` it at the end."""
+
+    def __init__(self, database: Database, pages: Pages) -> None:
+        self._database = database
+        self._pages = pages
+        self._channels: dict[tuple[str, str], Channel] = {}
+        self._readers: dict[str, set[Queue]] = {}
+        self._counted: dict[str, int] = {}
+        self._changed = asyncio.Event()
+        self._counter: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def wake(self) -> None:
+        """Say that something was written."""
+        self._changed.set()
+        for channel in self._channels.values():
+            channel.changed.set()
+
+    def close(self) -> None:
+        """End every stream; pages connect again, to the next process."""
+        self._closed = True
+        for queues in self._readers.values():
+            for queue in queues:
+                _put(queue, None)
+        for channel in self._channels.values():
+            channel.stop()
+        if self._counter:
+            self._counter.cancel()
+
+    def seen(self, reader: str, message: dict[str, Any]) -> None:
+        """Tell the reader's other pages what was marked."""
+        for queue in self._readers.get(reader, ()):
+            _put(queue, _message("seen", message))
+        self._counted.pop(reader, None)
+        self._changed.set()
+
+    async def stream(self, filters: Filters, reader: str, after: int) -> AsyncIterator[bytes]:
+        """Yield what changed since the clock stood at `after`, and everything from then on, without a gap."""
+        queue: Queue = asyncio.Queue(WAITING)
+        channel = self._channel(filters, reader)
+        # First listen, then look: what is written in between comes twice rather than not at all.
+        channel.queues.add(queue)
+        self._readers.setdefault(reader, set()).add(queue)
+        self._counted.pop(reader, None)
+        self._changed.set()
+        metrics.PAGES.inc()
+        try:
+            yield b"retry: 1000\n\n"
+            yield (await asyncio.to_thread(channel.message, after))[0]
+            while not self._closed:
+                try:
+                    message = await asyncio.wait_for(queue.get(), HEARTBEAT)
+                except TimeoutError:
+                    message = b"event: beat\ndata: 1\n\n"
+                if message is None:
+                    return
+                yield message
+        finally:
+            metrics.PAGES.dec()
+            channel.queues.discard(queue)
+            self._readers[reader].discard(queue)
+            if not channel.queues:
+                channel.stop()
+                self._channels.pop(channel.key, None)
+
+    def _channel(self, filters: Filters, reader: str) -> "Channel":
+        key = (filters.address(), reader if filters.state else "")
+        if key not in self._channels:
+            with self._database.reading() as connection:
+                now = Listing(filters).page(connection).clock
+            self._channels[key] = Channel(key, self._messages(filters, key[1]), now)
+        if self._counter is None:
+            self._counter = asyncio.create_task(self._count(), name="unread counts")
+        return self._channels[key]
+
+    def _messages(self, filters: Filters, reader: str) -> Callable[[int], tuple[bytes, int]]:
+        def message(after: int) -> tuple[bytes, int]:
+            with self._database.reading() as connection:
+                found = Listing(filters, reader).changed(connection, after)
+            return _rows(found, self._pages.rows(found, filters)), found.clock
+
+        return message
+
+    async def _count(self) -> None:
+        """Tell readers how many threads they have not read, at most once a second."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            for reader in [name for name, queues in self._readers.items() if queues]:
+                count = await asyncio.to_thread(self._unread, reader)
+                if self._counted.get(reader) != count:
+                    self._counted[reader] = count
+                    for queue in self._readers[reader]:
+                        _put(queue, _message("unread", {"count": count}))
+            await asyncio.sleep(COUNT_EVERY)
+
+    def _unread(self, reader: str) -> int:
+        with self._database.reading() as connection:
+            return reading.unread(connection, reader)
+
+
+class Channel:
+    """The pages with the same filters, and the task that tells them what changed."""
+
+    def __init__(self, key: tuple[str, str], message: Callable[[int], tuple[bytes, int]], now: int) -> None:
+        self.key = key
+        self.message = message
+        self.queues: set[Queue] = set()
+        self.changed = asyncio.Event()
+        self._now = now
+        self._task = asyncio.create_task(self._run(), name=f"channel {key[0]}")
+
+    def stop(self) -> None:
+        """End the task."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            await self.changed.wait()
+            self.changed.clear()
+            before = self._now
+            message, self._now = await asyncio.to_thread(self.message, before)
+            if self._now != before:
+                metrics.MESSAGES.inc()
+                for queue in self.queues:
+                    _put(queue, message)
+            await asyncio.sleep(TICK)
+
+
+def _put(queue: Queue, message: bytes | None) -> None:
+    """Queue a message; a page that is too slow is cut off instead, and comes back with the last id it heard."""
+    if queue.full():
+        metrics.DROPPED.inc()
+        while not queue.empty():
+            queue.get_nowait()
+        message = None
+    with contextlib.suppress(asyncio.QueueFull):
+        queue.put_nowait(message)
+
+
+def _rows(found: Rows, html: str) -> bytes:
+    if found.far:
+        return _message("reset", {"clock": found.clock}, found.clock)
+    return _message("rows", {"html": html, "gone": found.gone, "more": found.more}, found.clock)
+
+
+def _message(event: str, data: dict[str, Any], number: int | None = None) -> bytes:
+    head = f"id: {number}\n" if number is not None else ""
+    return f"{head}event: {event}\ndata: ".encode() + orjson.dumps(data) + b"\n\n"

@@ -1,0 +1,101 @@
+"""The pipeline at a glance: what each room says of itself, what flows, what waits, and what is wrong."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+import httpx
+from aiokafka.errors import KafkaError
+
+from events.settings import KafkaSettings
+from inbox.figures import Figure, figures, scrape
+from inbox.lag import Lag, Lags
+
+State = Literal["well", "watch", "wrong"]
+
+ANSWER_WITHIN = 1.5
+LAG_EVERY = 4.0
+LAG_WITHIN = 10.0
+LATE, TOO_LATE = 30.0, 300.0
+"""Seconds the oldest waiting record of a group may be old before it is shown as late, and as wrong."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """One tile of the page."""
+
+    name: str
+    state: State
+    says: str
+    figures: list[Figure] = field(default_factory=list)
+    entry: str = ""
+    """The runbook entry about its state."""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One look at everything."""
+
+    rooms: list[Room]
+    lags: list[tuple[Lag, State]]
+    kafka: str
+    """What is wrong with Kafka, "" for nothing."""
+
+
+class Pipeline:
+    """Look at the rooms and the groups; what does not answer is shown as such, never an error."""
+
+    def __init__(self, rooms: dict[str, str], kafka: KafkaSettings) -> None:
+        self._rooms = rooms
+        self._kafka = kafka
+        self._before: dict[str, tuple[float, dict[str, float]]] = {}
+        self._lags: list[Lag] = []
+        self._kafka_says = "not asked yet"
+        self._lags_at = -LAG_EVERY
+        self._asking: asyncio.Task[None] | None = None
+
+    async def look(self) -> Glance:
+        """Look at everything at once; lag is at most some seconds old."""
+        if self._asking is None and time.monotonic() - self._lags_at > LAG_EVERY:
+            self._asking = asyncio.create_task(self._ask_kafka(), name="lag")
+        async with httpx.AsyncClient(timeout=ANSWER_WITHIN, trust_env=False) as http:
+            rooms = await asyncio.gather(*(self._room(http, name, url) for name, url in self._rooms.items()))
+        if self._asking:
+            await asyncio.wait([self._asking], timeout=ANSWER_WITHIN)
+        return Glance(rooms, [(lag, _lateness(lag)) for lag in self._lags], self._kafka_says)
+
+    async def _room(self, http: httpx.AsyncClient, name: str, url: str) -> Room:
+        try:
+            health, page = await asyncio.gather(http.get(f"{url}/healthz"), http.get(f"{url}/metrics"))
+            samples = scrape(page.text) if page.is_success else {}
+            said = health.json()
+        except (httpx.HTTPError, ValueError):
+            return Room(name, "wrong", "does not answer", entry="room-away")
+        now = time.monotonic()
+        before, self._before[name] = self._before.get(name), (now, samples)
+        shown = figures(samples, before[1] if before else None, now - before[0] if before else 0.0)
+        wrong = next((each for each in shown if each.entry), None)
+        if not health.is_success:
+            reason = said.get("reason") if isinstance(said, dict) else None
+            return Room(name, "wrong", str(reason or "not ready")[:200], shown, "not-ready")
+        if wrong:
+            return Room(name, "wrong" if wrong.bad else "watch", wrong.label, shown, wrong.entry)
+        return Room(name, "well", "ready", shown)
+
+    async def _ask_kafka(self) -> None:
+        try:
+            async with asyncio.timeout(LAG_WITHIN), Lags(self._kafka) as lags:
+                self._lags = await lags.read()
+            self._kafka_says = ""
+        except (KafkaError, OSError, TimeoutError):
+            self._kafka_says = "does not answer"
+        finally:
+            self._lags_at = time.monotonic()
+            self._asking = None
+
+
+def _lateness(lag: Lag) -> State:
+    if lag.oldest is None or lag.oldest < LATE:
+        return "well"
+    return "watch" if lag.oldest < TOO_LATE else "wrong"

@@ -1,0 +1,78 @@
+"""Templates: autoescaped, strict, and without a way to anything but what they are given."""
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from inbox.filters import NAMES, Filters
+from inbox.listing import Rows
+from inbox.notification import level
+
+WORDS = {name: name.capitalize() for name in NAMES}
+_STEPS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+class Pages:
+    """Every page and fragment."""
+
+    def __init__(self) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("inbox", "pages"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {
+            "age": age,
+            "moment": moment,
+            "iso": iso,
+            "level": level,
+            "words": WORDS.get,
+            "kind": kind,
+        }
+        self._environment.globals |= {"asset": asset, "NAMES": NAMES, "WORDS": WORDS}
+
+    def page(self, name: str, **values: Any) -> str:
+        """Render a template."""
+        return self._environment.get_template(name).render(values)
+
+    def rows(self, rows: Rows, filters: Filters, *, member: bool = False) -> str:
+        """Render rows of the list, or the members of a burst."""
+        return self.page("rows.html", rows=rows.rows, filters=filters, member=member)
+
+
+def age(seconds: float) -> str:
+    """Say how long ago a Unix time was, in one word."""
+    passed = time.time() - seconds
+    for size, unit in _STEPS:
+        if passed >= size:
+            return f"{int(passed // size)} {unit}"
+    return "now"
+
+
+def kind(types: str) -> str:
+    """Say what a thread without an urgency is about; `types` as the thread lists them."""
+    return "Case" if ",case," in types else "Report" if ",content-proposal," in types else "Event"
+
+
+def moment(seconds: float) -> str:
+    """Write a Unix time for people, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def iso(seconds: float) -> str:
+    """Write a Unix time for a browser."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+@cache
+def asset(name: str) -> str:
+    """Return an asset's address; it changes with the content, so a browser may keep it for ever."""
+    content = resources.files("inbox").joinpath("assets", name).read_bytes()
+    return f"/assets/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"

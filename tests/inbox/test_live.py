@@ -1,0 +1,152 @@
+"""Live messages and marks, over HTTP: nothing is missed between two connections."""
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import orjson
+import pytest
+
+from inbox.listing import LIVE
+from tests.inbox.conftest import alert, event
+from tests.inbox.site import Site
+
+OURS = {"X-Tocsin": "page"}
+
+
+@pytest.fixture
+def site(tmp_path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.close()
+
+
+class Stream:
+    """One open page's stream."""
+
+    def __init__(self, site, query="", **headers):
+        self._client = httpx.Client(timeout=20)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._context = self._client.stream("GET", f"{site.url}/live?{query}", headers=names)
+        self.lines = self._context.__enter__().iter_lines()
+
+    def next(self, wanted="rows"):
+        """Return the next message of a kind, its data and id."""
+        name, number = "", 0
+        for line in self.lines:
+            key, _, value = line.partition(": ")
+            if key == "event":
+                name = value
+            elif key == "id":
+                number = int(value)
+            elif key == "data" and name == wanted:
+                return orjson.loads(value), number
+        raise AssertionError("the stream ended")
+
+    def close(self):
+        self._context.__exit__(None, None, None)
+        self._client.close()
+
+
+def test_what_comes_is_told_and_a_break_is_made_up_for(site):
+    site.take(event(1))
+    stream = Stream(site)
+    first, clock = stream.next()
+    assert 'id="row-1"' in first["html"]
+    site.take(event(2))
+    told, clock = stream.next()
+    assert 'id="row-2"' in told["html"]
+    assert 'id="row-1"' not in told["html"]
+    stream.close()
+    site.take(event(3), event(4))
+    again = Stream(site, "after=0", Last_Event_ID=str(clock))
+    missed, _ = again.next()
+    assert [f'id="row-{n}"' in missed["html"] for n in (2, 3, 4)] == [False, True, True]
+    again.close()
+
+
+def test_filters_hold_for_what_comes(site):
+    urgent = Stream(site, "urgency=urgent")
+    urgent.next()
+    site.take(event(1), event(2, of=alert(2, urgency={"current_value": 95})))
+    told, _ = urgent.next()
+    assert "Alert 2" in told["html"]
+    assert "Alert 1" not in told["html"]
+    site.take(event(2, action="updated", at=1, of=alert(2, urgency={"current_value": 5})))
+    assert urgent.next()[0] == {"html": "", "gone": [1, 2], "more": False} | {"gone": urgent_gone(site)}
+    urgent.close()
+
+
+def urgent_gone(site):
+    with site.inbox.database.reading() as connection:
+        return [connection.execute("SELECT by_rule FROM threads WHERE title = 'Alert 2'").fetchone()[0]]
+
+
+def test_a_flood_is_told_in_part_and_far_behind_starts_anew(site):
+    stream = Stream(site)
+    stream.next()
+    site.take(*(event(n, at=n) for n in range(LIVE + 20)))
+    told, clock = stream.next()
+    assert told["more"]
+    assert told["html"].count("<li") == LIVE
+    stream.close()
+    site.take(*(event(n, at=n) for n in range(100, 2300)))
+    behind = Stream(site, f"after={clock}")
+    assert behind.next("reset")[0]["clock"] > 2000
+    behind.close()
+
+
+def test_marks_are_per_reader_and_reach_the_other_tabs(site):
+    httpx.get(site.url)
+    site.take(event(1), event(2), event(3))
+    stream = Stream(site)
+    count = stream.next("unread")[0]["count"]
+    assert httpx.post(site.url + "/read", json={"thread": 1}, headers=OURS).status_code == 204
+    assert stream.next("seen")[0] == {"threads": [1], "read": True}
+    assert stream.next("unread")[0]["count"] == count - 1
+    httpx.post(site.url + "/read", json={"thread": 1, "read": False}, headers=OURS)
+    assert stream.next("unread")[0]["count"] == count
+    httpx.post(site.url + "/read-all", json={"clock": 3}, headers=OURS)
+    assert stream.next("unread")[0]["count"] == 0
+    site.take(event(1, action="updated", at=9))
+    assert stream.next("unread")[0]["count"] == 1
+    stream.close()
+
+
+def test_mark_all_spares_what_came_after_the_page_was_drawn(site):
+    httpx.get(site.url)
+    site.take(event(1), event(2))
+    httpx.post(site.url + "/read-all", json={"clock": 1}, headers=OURS)
+    assert httpx.get(site.url + "/rows").json()["unread"] == 1
+    assert "Alert 2" in httpx.get(site.url + "/rows?state=unread").json()["html"]
+    assert "Alert 1" not in httpx.get(site.url + "/rows?state=unread").json()["html"]
+
+
+def test_a_whole_burst_is_marked(site):
+    httpx.get(site.url)
+    noisy = {"rule": {"name": "Noisy"}}
+    site.take(*(event(n, at=n, of=alert(n, **noisy)) for n in range(1, 6)))
+    assert httpx.get(site.url + "/rows").json()["unread"] == 5
+    assert httpx.post(site.url + "/bursts/1/read", json={}, headers=OURS).status_code == 204
+    assert httpx.get(site.url + "/rows").json()["unread"] == 0
+
+
+def test_a_page_that_stops_listening_is_forgotten(site):
+    streams = [Stream(site) for _ in range(3)]
+    for stream in streams:
+        stream.next()
+        stream.close()
+    deadline = time.monotonic() + 20
+    while site.live._channels and time.monotonic() < deadline:
+        site.take()
+        time.sleep(0.05)
+    assert not site.live._channels
+
+
+def test_a_record_can_be_had_whole(site):
+    site.take(event(1))
+    answer = httpx.get(site.url + "/raw/1")
+    assert answer.json()["event"]["type"] == "alert"
+    assert "attachment" in answer.headers["content-disposition"]
+    assert httpx.get(site.url + "/raw/9").status_code == 404
+    assert httpx.get(site.url + "/threads/9").status_code == 404
