@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from events.headers import DeadLetter
 from events.identity import MAX_KEY
@@ -73,7 +73,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         """Read and archive until `stop`."""
         while not self._stopping:
             before = self._assignments
-            batch = await self._consumer.getmany(timeout_ms=200, max_records=2_000)
+            batch = await self._read()
             async with self._turn:
                 if self._failed is not None:
                     raise self._failed
@@ -84,6 +84,24 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._flush(everything=False)
         async with self._turn:
             await self._flush(everything=True)
+
+    async def _read(self) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Read what comes; from its assignment to its claim a partition is where the group has it, which means nothing.
+
+        Raises OffsetOutOfRangeError when records left Kafka in front of a claimed partition.
+        """
+        try:
+            batch: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+                timeout_ms=200, max_records=2_000
+            )
+        except NoOffsetForPartitionError:
+            return {}
+        except OffsetOutOfRangeError as error:
+            for partition, offset in error.args[0].items():
+                if partition in self._buffers and await self._consumer.position(partition) == offset:
+                    raise
+            return {}
+        return batch
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Drop what is not archived: the next owner reads it again."""

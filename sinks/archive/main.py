@@ -53,19 +53,17 @@ async def _run(settings: ArchiveSettings, kafka: KafkaSettings, folder: Folder) 
     )
     producer = AIOKafkaProducer(**kafka.client_options(), acks="all", enable_idempotence=True, max_request_size=4 << 20)
     archive = Archive(settings, topics, folder, consumer, producer)
-    health.serve(settings.admin_host, settings.admin_port, archive.health)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, archive.stop)
     await producer.start()
     try:
+        health.serve(settings.admin_host, settings.admin_port, archive.health)
         await consumer.start()
-        try:
-            consumer.subscribe([topics.enriched], listener=archive)
-            await archive.run()
-        finally:
-            await consumer.stop()
+        consumer.subscribe([topics.enriched], listener=archive)
+        await archive.run()
     finally:
+        await consumer.stop()
         await producer.stop()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from events.errors import NotReady
 from events.topics import Topics
@@ -247,3 +247,32 @@ class TestWhatEndsIt:
         monkeypatch.setattr(PartitionWriter, "claim", fail)
         with pytest.raises(type(error)):
             runs(first=records(0, 3))(3)
+
+
+class TestWhereTheGroupHasIt:
+    """Between its assignment and its claim aiokafka looks for a partition where the group has it."""
+
+    @pytest.mark.parametrize("error", [NoOffsetForPartitionError(FIRST), OffsetOutOfRangeError({FIRST: 999})])
+    def test_means_nothing(self, tmp_path, runs, records, offsets, monkeypatch, error):
+        run = runs(first=records(0, 5))
+        errors, read = [error, error], run.consumer.getmany
+
+        async def getmany(**options):
+            if errors:
+                raise errors.pop()
+            return await read(**options)
+
+        monkeypatch.setattr(run.consumer, "getmany", getmany)
+        run(3)
+        assert offsets(tmp_path) == list(range(5))
+
+    def test_but_where_the_manifest_has_it_records_left(self, tmp_path, runs, records, monkeypatch):
+        run = runs(first=records(0, 5))
+
+        async def gone(**_options):
+            raise OffsetOutOfRangeError({FIRST: 0})
+
+        monkeypatch.setattr(run.consumer, "getmany", gone)
+        with pytest.raises(OffsetOutOfRangeError):
+            run(3)
+        assert kinds(tmp_path) == [("claim", 0, 0)]
