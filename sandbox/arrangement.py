@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import SecretStr
 
 from events.settings import KafkaSettings
+from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
 from sandbox import folder, plan
 from sandbox.plan import Layout, Ports
@@ -37,6 +38,7 @@ class Settings:
     sekoia: SekoiaSettings
     sinks: SinksSettings
     archive: ArchiveSettings
+    inbox: InboxSettings
 
     @classmethod
     def read(cls) -> Self:
@@ -45,7 +47,13 @@ class Settings:
         Raises pydantic's ValidationError for a wrong setting.
         """
         return cls(
-            KafkaSettings(), IngestSettings(), StreamSettings(), SekoiaSettings(), SinksSettings(), ArchiveSettings()
+            KafkaSettings(),
+            IngestSettings(),
+            StreamSettings(),
+            SekoiaSettings(),
+            SinksSettings(),
+            ArchiveSettings(),
+            InboxSettings(),
         )
 
     @property
@@ -98,6 +106,8 @@ def arrange(
         stream_admin=settings.stream.admin_port,
         sinks_admin=settings.sinks.admin_port,
         archive_admin=settings.archive.admin_port,
+        inbox=settings.inbox.port,
+        inbox_admin=settings.inbox.admin_port,
     )
     ports = free(wanted)
     posts = not _has(settings.sekoia.api_key)

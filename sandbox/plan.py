@@ -13,11 +13,12 @@ HOST = "127.0.0.1"
 SIMULATED_KEY = "simulated-tenant-key"
 _FAMILIES = ("ARCHIVE_", "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_", "TOCSIN_")
 _FOREIGN = {
-    "ingest": ("ARCHIVE_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
-    "stream": ("ARCHIVE_", "INGEST_", "SINKS_", "TEAMS_"),
-    "sink": ("INGEST_", "SEKOIA_", "STREAM_"),
-    "archive": ("INGEST_", "SEKOIA_", "STREAM_", "TEAMS_"),
-    "simulate": ("ARCHIVE_", "INGEST_", "KAFKA_", "SEKOIA_", "STREAM_", "TEAMS_"),
+    "ingest": ("ARCHIVE_", "INBOX_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
+    "stream": ("ARCHIVE_", "INBOX_", "INGEST_", "SINKS_", "TEAMS_"),
+    "sink": ("INBOX_", "INGEST_", "SEKOIA_", "STREAM_"),
+    "archive": ("INBOX_", "INGEST_", "SEKOIA_", "STREAM_", "TEAMS_"),
+    "inbox": ("ARCHIVE_", "INGEST_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
+    "simulate": ("ARCHIVE_", "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "STREAM_", "TEAMS_"),
 }
 """Settings a process has no business with: ingest is the one that faces the network and holds no key."""
 
@@ -48,6 +49,8 @@ class Ports:
     archive_admin: int = 8084
     receivers: int = 8090
     kafka: int = 9092
+    inbox: int = 8070
+    inbox_admin: int = 8085
 
     @classmethod
     def near(cls, wanted: "Ports | None" = None) -> "Ports":
@@ -104,6 +107,7 @@ class Layout:
             "stream": ports.stream_admin,
             "sink": ports.sinks_admin,
             "archive": ports.archive_admin,
+            "inbox": ports.inbox_admin,
         }
         return {name: f"http://{HOST}:{port}" for name, port in rooms.items()}
 
@@ -111,6 +115,11 @@ class Layout:
     def receivers_url(self) -> str:
         """The simulated tenant and the page of its receivers."""
         return f"http://{HOST}:{self.ports.receivers}"
+
+    @property
+    def inbox_url(self) -> str:
+        """The page of all notifications."""
+        return f"http://{HOST}:{self.ports.inbox}"
 
     @property
     def simulated_teams_url(self) -> str:
@@ -152,6 +161,17 @@ def rooms(layout: Layout) -> list[Process]:
         _process(layout, "archive", ["sink", "archive"], archive),
         _process(layout, "stream", ["stream"], stream),
     ]
+
+
+def inbox(layout: Layout) -> Process:
+    """Return the page of all notifications, on the loopback address unless INBOX_HOST is set; it reads what comes."""
+    others = {"sinks" if name == "sink" else name: url for name, url in layout.admin.items() if name != "inbox"}
+    settings = {
+        "INBOX_PORT": str(layout.ports.inbox),
+        "INBOX_ADMIN_PORT": str(layout.ports.inbox_admin),
+        "INBOX_ROOMS": ",".join(f"{name}={url}" for name, url in others.items()),
+    }
+    return _process(layout, "inbox", ["inbox"], settings)
 
 
 def simulate(layout: Layout, *options: str) -> Process:

@@ -22,7 +22,7 @@ from sandbox import folder, watch, welcome
 from sandbox.arrangement import RATE, Arrangement, Settings, arrange, released
 from sandbox.kafka import EmbeddedKafka
 from sandbox.logfile import last_line
-from sandbox.plan import rooms, simulate
+from sandbox.plan import inbox, rooms, simulate
 from sandbox.screen import Screen
 from sandbox.supervisor import PERSON_CAN_FIX, Process, Ready, Restart, Supervisor
 
@@ -135,7 +135,7 @@ class Up:
             created = await topics.ensure(self._kafka)
         self._screen.item("topics", f"{len(created)} created" if created else "are there")
         by_name = {room.name: room for room in rooms(layout)}
-        await self._start_all([by_name["ingest"], by_name["sink"], by_name["archive"]])
+        await self._start_all([by_name["ingest"], by_name["sink"], by_name["archive"], inbox(layout)])
         if self._arrangement.simulates:
             posting = ["--hook-url", layout.hook_url, "--rate", str(RATE)] if self._arrangement.posts else []
             page = partial(watch.answers, layout.receivers_url)
@@ -171,7 +171,7 @@ class Up:
             target: (self._kafka.group(target), names.enriched) for target in (*self._arrangement.targets, "archive")
         }
         flowing = False
-        async with watch.Watch(rooms(self._layout), groups, self._kafka) as eye:
+        async with watch.Watch([*rooms(self._layout), inbox(self._layout)], groups, self._kafka) as eye:
             with self._screen.live():
                 while True:
                     flow = await eye.look()

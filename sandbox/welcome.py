@@ -24,6 +24,7 @@ async def show(arrangement: Arrangement, layout: Layout, screen: Screen) -> None
         hook = hook.rpartition("/")[0] + "/…"  # a person's own token stays out of what may be a log
     screen.item("hook", hook)
     screen.item("try it", _curl(hook, await _some_alert(layout) if arrangement.posts else "UUID-OF-AN-ALERT"))
+    screen.item("inbox", f"{layout.inbox_url}/ is the page of all notifications")
     if arrangement.simulates:
         screen.item("receivers", f"{layout.receivers_url}/ shows the cards as people see them")
     screen.item("archive", str(arrangement.settings.archive.root()))

@@ -58,6 +58,15 @@ def test_a_setting_reaches_only_who_reads_it(setting: str, holders: set[str]) ->
     assert {name for name, room in rooms().items() if setting in room.env} == holders
 
 
+def test_inbox_knows_kafka_and_the_rooms_and_no_secret_of_theirs() -> None:
+    room = plan.inbox(layout(ports=Ports(inbox=1234)))
+    assert room.env["INBOX_PORT"] == "1234"
+    assert room.env["KAFKA_BOOTSTRAP_SERVERS"] == "127.0.0.1:9092"
+    assert room.env["INBOX_ROOMS"].startswith("ingest=http://127.0.0.1:8081,stream=")
+    assert room.admin.endswith(room.env["INBOX_ADMIN_PORT"])
+    assert not {"SEKOIA_API_KEY", "TEAMS_WEBHOOK_URL", "INGEST_HOOKS"} & room.env.keys()
+
+
 def test_simulated_tenant_knows_no_secret_of_the_person() -> None:
     env = plan.simulate(layout()).env
     assert not {"SEKOIA_API_KEY", "TEAMS_WEBHOOK_URL", "INGEST_HOOKS", "KAFKA_SASL_PASSWORD"} & env.keys()

@@ -37,7 +37,15 @@ class Terminal:
             ["ps", "-A", "-ww", "-o", "ppid=,pid=,args="], capture_output=True, text=True, check=True
         ).stdout.splitlines()
         rows = [line.split(maxsplit=2) for line in listed]
-        names = ("kafka.Kafka", "ops ingest", "ops sink teams", "ops sink archive", "ops simulate", "ops stream")
+        names = (
+            "kafka.Kafka",
+            "ops ingest",
+            "ops sink teams",
+            "ops sink archive",
+            "ops inbox",
+            "ops simulate",
+            "ops stream",
+        )
         mine = [(int(pid), command) for parent, pid, command in rows if int(parent) == self.process.pid]
         return {name: pid for name in names for pid, command in mine if name in command}
 
@@ -59,10 +67,10 @@ def archived(folder: Path) -> int:
 def test_alerts_flow_whatever_is_killed_until_told_to_stop(terminal: Terminal, tmp_path: Path) -> None:
     terminal.wait_for("alerts are flowing", START_WITHIN)
     children = terminal.children()
-    assert len(children) == 6
+    assert len(children) == 7
     for pid in children.values():
         os.kill(pid, signal.SIGKILL)
-    for name in ("broker", "ingest", "sink", "archive", "simulate", "stream"):
+    for name in ("broker", "ingest", "sink", "archive", "inbox", "simulate", "stream"):
         terminal.wait_for(f"{name} is ready again", BACK_WITHIN)
     assert set(children.values()).isdisjoint(terminal.children().values())
     before = archived(tmp_path)
