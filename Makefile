@@ -11,7 +11,7 @@ WORKERS := 3
 BLOCK := 600
 EVENTS := 20000
 
-.PHONY: help install run test lint chaos chaos-api chaos-ingest bench-ingest bench-stream clean
+.PHONY: fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-ingest bench-stream clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -46,6 +46,12 @@ chaos-api: install  ## take the Alert API away while events flow: are the urgent
 
 chaos-ingest: install  ## break ingest and its broker at random and count what was answered 200 and lost (DURATION=60 SEED=7)
 	@$(BIN)/python -m sandbox.chaos_ingest --duration $(DURATION) --seed $(SEED)
+
+fuzz-ingest: install  ## send ingest mutated requests on a real socket; no answer may be broken (SECONDS=60 SEED=1)
+	@$(BIN)/python tests/ingest/fuzz.py $(or $(SECONDS),60) $(SEED)
+
+idle-ingest: install  ## hold CONNECTIONS=10000 idle connections against one worker and show what they cost
+	@$(BIN)/python tests/ingest/idle.py $(or $(CONNECTIONS),10000)
 
 bench-ingest: install  ## acknowledged requests per second of ingest beside the usual endpoint and a bare ASGI callable
 	@$(BIN)/python -m bench.ingest

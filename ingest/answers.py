@@ -1,5 +1,6 @@
 """What ingest answers: one plain line, always."""
 
+import http
 from dataclasses import dataclass, field
 
 from events.topics import MAX_BODY
@@ -20,6 +21,8 @@ class Answer:
     text: str
     headers: tuple[Header, ...] = ()
     start: dict[str, object] = field(init=False, repr=False)
+    last: dict[str, object] = field(init=False, repr=False)
+    """`start`, for the last answer on a connection."""
     line: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -28,6 +31,16 @@ class Answer:
         start = {"type": "http.response.start", "status": self.status, "headers": [*headers, *self.headers]}
         object.__setattr__(self, "line", line)
         object.__setattr__(self, "start", start)
+        last = start if CLOSE in self.headers else start | {"headers": [*headers, *self.headers, CLOSE]}
+        object.__setattr__(self, "last", last)
+
+    @property
+    def raw(self) -> bytes:
+        """The answer as it goes over the wire, where no application is asked."""
+        phrase = http.HTTPStatus(self.status).phrase
+        headers: list[Header] = self.last["headers"]  # type: ignore[assignment]
+        lines = [f"HTTP/1.1 {self.status} {phrase}".encode(), *(name + b": " + value for name, value in headers)]
+        return b"\r\n".join([*lines, b"", self.line])
 
 
 class Refused(Exception):
@@ -46,6 +59,10 @@ NOT_FOUND = Answer(404, "not found")
 METHOD = Answer(405, "only POST is allowed here", ((b"allow", b"POST"),))
 TOO_LARGE = Answer(413, f"larger than {MAX_BODY} bytes", (CLOSE,))
 SLOW = Answer(408, "the body did not arrive in time", (CLOSE,))
+NOT_HTTP = Answer(400, "not an HTTP request", (CLOSE,))
+HEAD_SLOW = Answer(408, "the head of the request did not arrive in time", (CLOSE,))
+HEAD_TOO_LARGE = Answer(431, "the head of the request is too large", (CLOSE,))
+CROWDED = Answer(503, "too many connections", ((b"retry-after", str(RETRY_AFTER).encode()), CLOSE))
 GONE = Answer(400, "the body is incomplete", (CLOSE,))
 
 

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,7 +15,7 @@ from events.errors import MalformedRecord
 from ingest import body
 from ingest.accept import accept
 from ingest.answers import ACCEPTED, METHOD, NOT_FOUND, Answer, Refused, malformed, not_published
-from ingest.hooks import Hooks
+from ingest.hooks import Hook
 from ingest.metrics import IngestMetrics
 from ingest.publisher import NotPublished, Publisher
 
@@ -25,16 +26,25 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+class Known(Protocol):
+    """Who may post."""
+
+    def find(self, token: str, scope: Scope) -> Hook | None:
+        """Return the hook the token opens to the sender of this request."""
+
+
 class Webhooks:
     """Accept webhooks: 200 means the publisher has the event, anything else that it may not."""
 
     def __init__(
-        self, hooks: Hooks, publisher: Publisher, metrics: IngestMetrics, clock: Callable[[], datetime] = _now
+        self, hooks: Known, publisher: Publisher, metrics: IngestMetrics, clock: Callable[[], datetime] = _now
     ) -> None:
         self._hooks = hooks
         self._publisher = publisher
         self._metrics = metrics
         self._clock = clock
+        self.stopping = False
+        """Whether every answer is to be the last on its connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -45,7 +55,7 @@ class Webhooks:
         except Refused as refused:
             self._metrics.rejected(refused.reason)
             answer, unread = refused.answer, refused.unread
-        await send(answer.start)
+        await send(answer.last if self.stopping else answer.start)
         await send({"type": "http.response.body", "body": answer.line, "more_body": unread})
         if unread:
             await body.discard(receive)
@@ -75,9 +85,9 @@ class Webhooks:
     def _hook(self, scope: Scope) -> str:
         """Return the hook's name; an unknown token looks like any unknown path."""
         path: str = scope["path"]
-        hook = self._hooks.find(path[len(PATH) :]) if path.startswith(PATH) else None
+        hook = self._hooks.find(path[len(PATH) :], scope) if path.startswith(PATH) else None
         if hook is None:
             raise Refused("unknown", NOT_FOUND)
         if scope["method"] != "POST":
             raise Refused("method", METHOD)
-        return hook
+        return hook.name

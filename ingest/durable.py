@@ -51,16 +51,11 @@ class Files:
     """The spool's files of one topic in one folder."""
 
     def __init__(self, settings: IngestSettings, kafka: KafkaSettings) -> None:
-        """Make the folder.
-
-        Raises NotReady when it cannot be used.
-        """
+        """Name them; nothing is made yet."""
         self.folder = settings.spool_folder()
         self.topic = Topics(kafka.topic_prefix).raw
         self._max_bytes = settings.spool_bytes
         self.partitions = kafka.partitions
-        with self._usable():
-            self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def exist(self) -> bool:
@@ -80,6 +75,7 @@ class Files:
         """
         with contextlib.ExitStack() as stack:
             with self._usable():
+                self.folder.mkdir(parents=True, exist_ok=True)
                 switch = Switch(self.folder / f"{self.topic}.switch")
             stack.callback(switch.close)
 

@@ -1,32 +1,29 @@
-"""Run ingest: the public and the private port in one process, until a signal."""
+"""Run ingest: the public and the private port in one process or several, until a signal."""
 
 import asyncio
 import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Mapping
 
 import structlog
-import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
+from ingest import workers
 from ingest.admin import create_admin
 from ingest.app import PATH, Webhooks
+from ingest.crowd import most_connections
 from ingest.durable import durable
-from ingest.hooks import Hooks
+from ingest.live_hooks import LiveHooks
 from ingest.metrics import IngestMetrics
+from ingest.server import KEEP_ALIVE, PublicServer, Server, configured
 from ingest.settings import IngestSettings
 
-FINISH_WITHIN = 7
-"""Seconds for requests under way when told to stop: reading a body and waiting for Kafka both end sooner."""
-
-KEEP_ALIVE = 75
-"""Seconds an idle connection is kept: longer than proxies keep theirs, else they post into one that just closed."""
+__all__ = ["KEEP_ALIVE", "bind", "run", "serve"]
 
 log = structlog.get_logger()
 
@@ -37,31 +34,73 @@ def run() -> None:
     Raises NotReady when a setting, the topic, the cluster or a port is not as needed.
     """
     settings = IngestSettings()
-    hooks = Hooks.parse(settings.hooks.get_secret_value())
+    hooks = LiveHooks(settings)
     # Their messages repeat once per request what kafka_away and the metrics say once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    uvloop.run(serve(settings, KafkaSettings(), hooks))
-
-
-async def serve(settings: IngestSettings, kafka: KafkaSettings, hooks: Hooks) -> None:
-    """Serve both ports until a signal."""
+    place = workers.place()
+    if place:
+        uvloop.run(serve(settings, KafkaSettings(), hooks, place.public, place.admin, parent=place.parent))
+        return
     with (
-        bind("INGEST", settings.host, settings.port) as public_socket,
-        bind("INGEST_ADMIN", settings.admin_host, settings.admin_port) as admin_socket,
+        bind("INGEST", settings.host, settings.port) as public,
+        bind("INGEST_ADMIN", settings.admin_host, settings.admin_port) as admin,
     ):
-        registry = CollectorRegistry()
-        metrics = IngestMetrics(registry)
-        async with durable(settings, kafka, metrics) as found:
-            public = _server(Webhooks(hooks, found.publisher, metrics))
-            admin = _server(create_admin(registry, lambda: public.trouble or found.trouble(), found.detail))
-            with _on_signal(public):
-                serving = asyncio.create_task(admin.serve([admin_socket]))
-                log.info("ingest_ready", url=f"http://{settings.host}:{settings.port}{PATH}…", hooks=hooks.names)
-                await public.serve([public_socket])
-            admin.should_exit = True
-            await serving
+        if settings.workers > 1:
+            uvloop.run(workers.Workers(settings.workers, public, admin).run())
+        else:
+            uvloop.run(serve(settings, KafkaSettings(), hooks, public, admin))
+
+
+async def serve(
+    settings: IngestSettings,
+    kafka: KafkaSettings,
+    hooks: LiveHooks,
+    public_socket: socket.socket,
+    admin_socket: socket.socket,
+    *,
+    parent: int | None = None,
+) -> None:
+    """Serve both ports until a signal, or until the pipe from the parent ends."""
+    registry = CollectorRegistry()
+    metrics = IngestMetrics(registry)
+    async with durable(settings, kafka, metrics) as found:
+        webhooks = Webhooks(hooks, found.publisher, metrics)
+        public = PublicServer(settings, webhooks, metrics, most_connections(settings.max_connections))
+        app = create_admin(registry, lambda: public.trouble or found.trouble(), found.detail)
+        admin = Server(configured(app))
+        following = asyncio.create_task(hooks.follow())
+
+        def reload() -> None:
+            hooks.reload()
+            public.reload_certificate()
+
+        with on_signals(stop(public, parent) | {signal.SIGHUP: reload}):
+            serving = asyncio.create_task(admin.serve([admin_socket]))
+            url = f"{'https' if settings.tls_cert else 'http'}://{settings.host}:{settings.port}{PATH}…"
+            log.info("ingest_ready", url=url, hooks=hooks.names)
+            await public.serve([public_socket])
+        following.cancel()
+        admin.should_exit = True
+        await serving
     log.info("ingest_stopped")
+
+
+def stop(public: Server, parent: int | None) -> dict[signal.Signals, Callable[[], None]]:
+    """Return what ends a server: signals, and the end of the parent."""
+
+    def told() -> None:
+        if not public.should_exit:
+            log.info("ingest_stopping")
+            public.should_exit = True
+
+    def orphaned() -> None:
+        asyncio.get_running_loop().remove_reader(parent or 0)
+        told()
+
+    if parent is not None:
+        asyncio.get_running_loop().add_reader(parent, orphaned)
+    return {signal.SIGTERM: told, signal.SIGINT: told}
 
 
 @contextlib.contextmanager
@@ -74,6 +113,9 @@ def bind(prefix: str, host: str, port: int) -> Generator[socket.socket, None, No
     with sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            if prefix == "INGEST":
+                # The next process may take over this port before this one has let go of it.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind((host, port))
         except OSError as error:
             raise NotReady(
@@ -83,50 +125,14 @@ def bind(prefix: str, host: str, port: int) -> Generator[socket.socket, None, No
         yield sock
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the process: there are two of them in it."""
-
-    @property
-    def trouble(self) -> str | None:
-        """Why it does not serve, in a word, or None."""
-        if self.should_exit:
-            return "stopping"
-        return None if self.started else "starting"
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-
-def _server(app: Callable[..., Any]) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,  # a token is part of the path
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=FINISH_WITHIN,
-        )
-    )
-
-
 @contextlib.contextmanager
-def _on_signal(public: _Server) -> Iterator[None]:
-    def stop() -> None:
-        log.info("ingest_stopping")
-        public.should_exit = True
-
+def on_signals(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    """Call these instead of what the signals do by themselves."""
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop)
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(signum)
+        for number in handlers:
+            loop.remove_signal_handler(number)

@@ -4,9 +4,12 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-Reason = Literal["unknown", "method", "too_large", "slow", "disconnected", "malformed", "not_published"]
-"""Why a request was not accepted: no such hook or path, wrong method, body over the cap, body not in within its time,
-sender gone, not a JSON object, taken neither by Kafka nor by the spool."""
+Reason = Literal[
+    "unknown", "method", "too_large", "slow", "disconnected", "malformed", "not_published", "not_http", "crowded"
+]
+"""Why a request was not accepted: no such hook or path, wrong method, body or head over the cap or not in within its time,
+sender gone, not a JSON object, taken neither by Kafka nor by the spool,
+no HTTP, too many connections."""
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 1.5, 2)
 

@@ -17,8 +17,30 @@ class IngestSettings(BaseSettings):
         SecretStr(""),
         description="name=token[,name=token…]; repeat a name to let its old and new token live side by side.",
     )
+    hooks_file: Path | None = Field(
+        None,
+        description="File of more hooks, a line each: name, SHA-256 of the token, networks if any. Read again when it "
+        "changes; `tocsin hooks new NAME` adds to it.",
+    )
+    networks: str = Field(
+        "",
+        description="name=network[,name=network…]: where a hook of INGEST_HOOKS may be used from; elsewhere it is 404.",
+    )
+    trusted_proxies: str = Field(
+        "", description="network[,network…] of your proxies, whose X-Forwarded-For tells the sender's address."
+    )
     host: str = Field("127.0.0.1", description="Address of the public port: webhooks and nothing else.")
     port: int = Field(8080, ge=1, le=65535)
+    tls_cert: Path | None = Field(
+        None, description="PEM file of the certificate chain, to speak TLS on the public port."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of its key; SIGHUP reads both again.")
+    workers: int = Field(1, ge=1, le=64, description="Processes behind the one port; one per core at most.")
+    max_connections: int = Field(
+        10_000,
+        ge=1,
+        description="Connections of a worker at a time; the one idle for longest makes room for a new one.",
+    )
     admin_host: str = Field("127.0.0.1", description="Address of the private port: health and metrics.")
     admin_port: int = Field(8081, ge=1, le=65535)
     spool: Path | None = Field(

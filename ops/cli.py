@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
-from ops import inbox_cli, logs, rules_cli
+from ops import hooks, inbox_cli, ingest_cli, logs, rules_cli
 
 MAX_PORT = 65_535
 
@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 topics_app = typer.Typer(no_args_is_help=True, help="Create the topics on your cluster, or check them.")
 app.add_typer(topics_app, name="topics")
+app.add_typer(ingest_cli.app, name="ingest")
+app.add_typer(hooks.app, name="hooks")
 app.add_typer(rules_cli.app, name="rules")
 app.add_typer(inbox_cli.app, name="inbox")
 
@@ -82,19 +84,6 @@ def connect(
     from ops import connect as ops_connect
 
     ops_connect.run(region=region, hook=hook, ask=not no_input)
-
-
-@app.command()
-def ingest() -> None:
-    """Accept webhooks and write them to the raw topic; a sender gets 200 once Kafka has the event.
-
-    Needs INGEST_HOOKS (name=token), KAFKA_BOOTSTRAP_SERVERS and the topics (`tocsin topics create`).
-
-    Listens on INGEST_HOST:INGEST_PORT (127.0.0.1:8080); health and metrics are on port INGEST_ADMIN_PORT (8081).
-    """
-    from ingest import main as ingest_main
-
-    ingest_main.run()
 
 
 @app.command()

@@ -41,7 +41,8 @@ class Door:
         self.publisher = RecordingPublisher()
         self.registry = CollectorRegistry()
         hooks = Hooks.parse(f"soc={TOKEN},soc={NEW_TOKEN},lab=token-of-the-laboratory")
-        self.app = Webhooks(hooks, self.publisher, IngestMetrics(self.registry), clock=lambda: NOW)
+        known = SimpleNamespace(find=lambda token, scope: hooks.find(token))
+        self.app = Webhooks(known, self.publisher, IngestMetrics(self.registry), clock=lambda: NOW)
 
     def request(self, method: str = "POST", path: str = f"/hooks/{TOKEN}", **options) -> httpx.Response:
         async def send() -> httpx.Response:

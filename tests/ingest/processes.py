@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -58,26 +59,14 @@ class Running:
     async def stop(self) -> int:
         """Send SIGTERM; return the exit code, and keep the log."""
         self.process.send_signal(signal.SIGTERM)
-        self.log = (await asyncio.to_thread(self.process.communicate, timeout=15))[1]
+        self.log = (await asyncio.to_thread(self.process.communicate, timeout=30))[1] or ""
         return self.process.returncode
 
 
-def start(settings: dict[str, str], disk: str) -> subprocess.Popen[str]:
-    """Start it, with a spool on a disk of its own of that size."""
-    command = [sys.executable, "-m", "ops", "ingest"]
-    if disk:
-        folder = settings["INGEST_SPOOL"] = str(Path("small").absolute())
-        script = f'mkdir -p "$0" && mount -t tmpfs -o size={disk} none "$0" && exec "$@"'
-        command = [*NAMESPACE, "sh", "-c", script, folder, *command]
-    return subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.PIPE, text=True)
-
-
-@contextlib.asynccontextmanager
-async def ingest(kafka: KafkaSettings, port: int = 0, *, disk: str = "") -> AsyncIterator[Running]:
-    """Start `tocsin ingest` and wait until it is ready."""
-    with socket.create_server(("127.0.0.1", 0)) as public, socket.create_server(("127.0.0.1", 0)) as private:
-        free, admin_port = (sock.getsockname()[1] for sock in (public, private))
-    port = port or free
+def start(
+    kafka: KafkaSettings, port: int, admin_port: int, *, disk: str = "", log: Path | None = None, **more: str
+) -> subprocess.Popen[str]:
+    """Start it, with a spool on a disk of its own of that size, its log in a file where one is named."""
     settings = {
         "INGEST_HOOKS": f"soc={TOKEN}",
         "INGEST_PORT": str(port),
@@ -85,8 +74,42 @@ async def ingest(kafka: KafkaSettings, port: int = 0, *, disk: str = "") -> Asyn
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
         "KAFKA_PARTITIONS": str(kafka.partitions),
+    } | more
+    command = [sys.executable, "-m", "ops", "ingest"]
+    if disk:
+        folder = settings["INGEST_SPOOL"] = str(Path("small").absolute())
+        script = f'mkdir -p "$0" && mount -t tmpfs -o size={disk} none "$0" && exec "$@"'
+        command = [*NAMESPACE, "sh", "-c", script, folder, *command]
+    with contextlib.ExitStack() as stack:
+        errors = stack.enter_context(log.open("a")) if log else subprocess.PIPE
+        return subprocess.Popen(command, env=os.environ | settings, stderr=errors, text=True)
+
+
+async def drain(kafka: KafkaSettings) -> tuple[int, str]:
+    """Run `tocsin ingest drain` on the folder `spool`; return its exit code and all it said."""
+    settings = {
+        "INGEST_SPOOL": "spool",
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "KAFKA_PARTITIONS": str(kafka.partitions),
     }
-    process = start(settings, disk)
+    command = [sys.executable, "-m", "ops", "ingest", "drain"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=os.environ | settings, capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def free_ports() -> tuple[int, int]:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def ingest(kafka: KafkaSettings, port: int = 0, **options: Any) -> AsyncIterator[Running]:
+    """Start `tocsin ingest` and wait until it is ready."""
+    free, admin_port = free_ports()
+    port = port or free
+    process = start(kafka, port, admin_port, **options)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
         running = Running(process, client, port, f"http://127.0.0.1:{admin_port}")
         try:
@@ -127,6 +150,8 @@ class Senders:
         return sum(map(len, self.accepted.values()))
 
     async def _post(self, alert: str) -> None:
+        # Half of them connect anew for every event.
+        headers = {"connection": "close"} if alert[-1] in "02468" else {}
         accepted = self.accepted[alert] = []
         number = 0
         async with httpx.AsyncClient(timeout=30) as client:
@@ -136,7 +161,7 @@ class Senders:
                 content["padding"] = self._padding
                 began = asyncio.get_running_loop().time()
                 try:
-                    answer = await client.post(self.url, json=content)
+                    answer = await client.post(self.url, json=content, headers=headers)
                 except httpx.TransportError:
                     self.unanswered += 1
                     await asyncio.sleep(0.05)

@@ -105,3 +105,35 @@ TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 def test_a_trace_context_is_kept_only_when_well_formed(given, kept):
     record = accept(b"{}", "soc", delivery_id="d", received_at=NOW, traceparent=given)
     assert headers(record).traceparent == kept
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "kind"),
+    [
+        (
+            b'{"event_version":1,"event_type":"alert","uuid":"e","attributes":{"event":"alert-created","alert_uuid":"a"}}',
+            b"a",
+            "delivery",
+        ),
+        (b'{"type":"alert","action":"created","attributes":{"uuid":"a"},"metadata":{"version":3}}', b"a", "delivery"),
+        (
+            (
+                b'{"type":"alert","action":"merged","attributes":{"uuid":"a"},'
+                b'"metadata":{"version":"4.1","created_at":"2026-07-29T08:06:57+00:00"}}'
+            ),
+            b"a",
+            "content",
+        ),
+        (b'{"type":"intake","action":"silent","attributes":{"uuid":"i"},"metadata":null}', b"i", "delivery"),
+        (b'{"type":"playbook","action":"error"}', b"d", "delivery"),
+        (
+            b'{"metadata":{"uuid":"71a2b3c4-0000-4000-8000-000000000001"}}',
+            b"/71a2b3c4-0000-4000-8000-000000000001",
+            "vendor",
+        ),
+        (b'{"attributes":[{"uuid":"a"}],"type":7}', b"d", "delivery"),
+    ],
+)
+def test_what_is_not_known_today_is_taken_and_keyed_by_what_it_is_about(body, key, kind):
+    record = accept(body, "soc", delivery_id="d", received_at=NOW)
+    assert (record.key, headers(record).kind, record.value) == (key, kind, body)

@@ -14,7 +14,7 @@ LAB = "lab-token-0123456789"
 
 def test_every_token_of_a_hook_opens_it():
     hooks = Hooks.parse(f" soc={OLD}, lab={LAB} ,soc={NEW},")
-    assert [hooks.find(token) for token in (OLD, NEW, LAB)] == ["soc", "soc", "lab"]
+    assert [hooks.find(token).name for token in (OLD, NEW, LAB)] == ["soc", "soc", "lab"]
     assert hooks.names == ["soc", "lab"]
 
 

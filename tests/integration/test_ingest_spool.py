@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import re
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -130,3 +131,26 @@ def test_a_record_refused_while_the_broker_hangs_arrives_once_when_it_goes_on(br
     values = asyncio.run(scenario())
     assert len(values) == 3
     assert {late.value, after.value} < set(values)
+
+
+def test_the_spool_of_a_host_that_is_gone_is_drained_by_hand(broker):
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=4)
+
+    async def scenario():
+        await topics.ensure(kafka)
+        async with processes.ingest(kafka, INGEST_SPOOL="spool") as running:
+            busy = await processes.drain(kafka)
+            async with processes.Senders(running.port) as senders:
+                await senders.until_more(20)
+                broker.pause()
+                await senders.until_more(20)
+            running.process.kill()
+            broker.resume()
+        return senders, busy, await processes.drain(kafka), await processes.raw_records(kafka)
+
+    senders, busy, done, found = asyncio.run(scenario())
+    assert busy[0] == 2
+    assert "A running ingest drains the spool" in busy[1]
+    assert done[0] == 0
+    assert re.search(r"^[1-9]\d* events were brought to Kafka; the spool is empty\.", done[1], re.MULTILINE)
+    senders.assert_nothing_is_missing(found)
