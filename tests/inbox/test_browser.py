@@ -25,8 +25,9 @@ pytestmark = [
 WAIT = 20_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["playwright.Browser"]:
+    # No longer than the module: while Playwright runs, its event loop is the thread's, and other tests run their own.
     with playwright.sync_playwright() as driver:
         made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield made
