@@ -48,6 +48,7 @@ class Entry(BaseModel):
     next_offset: int
     files: tuple[DataFile, ...] = ()
     previous: str | None = Field(None, description="SHA-256 of the entry before, as it is stored.")
+    taken_over_at: int | None = Field(None, description="Number of the newest claim or gap before this entry.")
     created_at: AwareDatetime
     writer: str
 
@@ -101,6 +102,17 @@ class Manifest:
         sequences = self.sequences()
         return self.read(sequences[-1]) if sequences else None
 
+    def takeovers(self) -> Iterator[int]:
+        """Yield the numbers of the claims and gaps, newest first; an archive of before they were noted ends early.
+
+        Raises BrokenManifest.
+        """
+        last = self.last()
+        seq = _takeover(last[0]) if last else None
+        while seq is not None:
+            yield seq
+            seq = self.read(seq)[0].taken_over_at
+
     def append(
         self,
         kind: Kind,
@@ -123,6 +135,7 @@ class Manifest:
             next_offset=offsets[1],
             files=files,
             previous=after[1] if after else None,
+            taken_over_at=_takeover(after[0]) if after else None,
             created_at=datetime.now(UTC),
             writer=writer,
         )
@@ -134,3 +147,8 @@ class Manifest:
                 f"Another writer has taken over partition {self.partition} of {self.topic}; this one ends uncommitted."
             ) from error
         return entry, hashlib.sha256(raw).hexdigest()
+
+
+def _takeover(entry: Entry) -> int | None:
+    """Return the number of the newest claim or gap up to this entry."""
+    return entry.taken_over_at if entry.kind == "rows" else entry.seq

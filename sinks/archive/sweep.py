@@ -1,6 +1,7 @@
 """Deletes what a writer left behind when it ended before it could commit."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 import structlog
 
@@ -8,8 +9,11 @@ from sinks.archive import layout
 from sinks.archive.manifest import Manifest
 from sinks.archive.storage import Folder, unfinished
 
+TAKEOVERS = 64
+"""How far the sweep looks back: what a crash leaves bears the number of a claim, or of the gap before one."""
+
 RECENT = 16
-"""Entries looked at; what a crash leaves bears the number of the very next claim."""
+"""Entries looked at besides, for an archive of before takeovers were noted."""
 
 _log = structlog.get_logger()
 
@@ -18,15 +22,17 @@ def sweep(folder: Folder, topic: str, next_seqs: Mapping[int, int]) -> int:
     """Delete the unlisted files of the claimed partitions (partition to number of its next entry), return how many.
 
     Only a number that has been given to an entry is swept: nobody can list these files any more, however slow. A file
-    with a number still to come may be a living writer's.
+    with a number still to come may be a living writer's. A writer that was thought dead may have left a file under the
+    number of the claim that took its partition, long after that claim has swept.
     """
+    swept = {partition: _numbers(folder, topic, partition, seq) for partition, seq in next_seqs.items()}
     leftovers = [
         found for partition, seq in next_seqs.items() for found in _manifest_leftovers(folder, topic, partition, seq)
     ]
     listed: dict[tuple[int, int], frozenset[str]] = {}
     for path in folder.walk(layout.DATA):
         name = path.rpartition("/")[2]
-        owner = _owner(unfinished(name) or name, topic, next_seqs)
+        owner = _owner(unfinished(name) or name, topic, swept)
         if owner is None:
             continue
         if owner not in listed:
@@ -41,12 +47,18 @@ def sweep(folder: Folder, topic: str, next_seqs: Mapping[int, int]) -> int:
     return len(leftovers)
 
 
-def _owner(name: str, topic: str, next_seqs: Mapping[int, int]) -> tuple[int, int] | None:
-    """Return partition and sequence number of a data file that is recent and can be listed no more."""
-    for partition, next_seq in next_seqs.items():
+def _numbers(folder: Folder, topic: str, partition: int, next_seq: int) -> frozenset[int]:
+    """Return the numbers under which there may be leftovers."""
+    takeovers = islice(Manifest(folder, topic, partition).takeovers(), TAKEOVERS)
+    return frozenset({*takeovers, *range(next_seq - RECENT, next_seq)})
+
+
+def _owner(name: str, topic: str, swept: Mapping[int, frozenset[int]]) -> tuple[int, int] | None:
+    """Return partition and sequence number of a data file that is swept, unless an entry lists it."""
+    for partition, numbers in swept.items():
         seq = layout.sequence(name, topic, partition)
         if seq is not None:
-            return (partition, seq) if next_seq - RECENT <= seq < next_seq else None
+            return (partition, seq) if seq in numbers else None
     return None
 
 

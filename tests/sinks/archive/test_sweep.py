@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from sinks.archive import layout
@@ -87,3 +88,40 @@ def test_names_are_told_apart_by_their_partition(root):
     name = layout.data_name("t-0", 1, 18, 3)  # of topic `t-0`, partition 1
     leave(root, f"{DAY}/{name}")
     assert sweep(Folder(root), "t", {0: 4, 1: 4, 18: 4}) == 0
+
+
+def test_a_zombies_last_word_long_ago(tmp_path, records, offsets, unlisted):
+    """It wrote under the number of the claim that took its partition, after that claim's sweep, and was killed then."""
+    folder = Folder(tmp_path)
+    zombie = PartitionWriter(folder, "t", 0, "zombie")
+    zombie.claim(log_start=0, log_end=1000)
+    living = PartitionWriter(folder, "t", 0, "living")
+    living.claim(log_start=0, log_end=1000)
+    sweep(folder, "t", {0: living.next_seq})
+    zombie.write(records(0, 4))
+    for offset in range(40):
+        living.commit(offset + 1, living.write(records(offset, offset + 1)).files)
+    assert len(unlisted(tmp_path)) == 4
+    for _ in range(30):
+        living = PartitionWriter(folder, "t", 0, "restarted")
+        living.claim(log_start=0, log_end=1000)
+    sweep(folder, "t", {0: living.next_seq})
+    assert unlisted(tmp_path) == []
+    assert offsets(tmp_path) == list(range(40))
+
+
+def test_an_archive_of_the_first_version_knows_its_newest_numbers(tmp_path, records, monkeypatch):
+    """Its entries do not say when the partition was taken over."""
+    entry = orjson.loads((folder_of(tmp_path, records) / "000000000002.json").read_bytes())
+    del entry["taken_over_at"]
+    (tmp_path / "manifest/t/0/000000000002.json").write_bytes(orjson.dumps(entry))
+    leave(tmp_path, f"{DAY}/t-0-18-2.parquet")
+    assert sweep(Folder(tmp_path), "t", {0: 3}) == 1
+
+
+def folder_of(root: Path, records) -> Path:
+    writer = PartitionWriter(Folder(root), "t", 0, "w")
+    writer.claim(log_start=0, log_end=100)
+    for first in (0, 6):
+        writer.commit(first + 6, writer.write(records(first, first + 6)).files)
+    return root / "manifest/t/0"
