@@ -19,7 +19,7 @@ class SinksSettings(BaseSettings):
         "now", description="Where a target without a `start` of its own first begins to read: now, earliest, or a time."
     )
     admin_host: str = "127.0.0.1"
-    admin_port: int = Field(8083, description="Private port of /healthz and /metrics.")
+    admin_port: int = Field(8083, ge=0, le=65535, description="Private port of /healthz and /metrics.")
     rules: Path | None = Field(None, validation_alias="TOCSIN_RULES", description="Rules file; default tocsin.yml.")
     teams_webhook_url: SecretStr = Field(
         SecretStr(""),

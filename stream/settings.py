@@ -26,7 +26,7 @@ class StreamSettings(BaseSettings):
     batch_size: int = Field(50, ge=1, le=100, description="Alerts asked for in one call of the list endpoint.")
     batch_delay: Duration = Field(timedelta(milliseconds=20), description="How long a call waits for company.")
     admin_host: str = "127.0.0.1"
-    admin_port: int = Field(8082, description="Private port of /healthz and /metrics.")
+    admin_port: int = Field(8082, ge=0, le=65535, description="Private port of /healthz and /metrics.")
     data: Path = Field(
         default_factory=lambda: Path(os.environ.get("TOCSIN_DATA", "data")) / "stream",
         description="Scratch folder of Faust; nothing in it is needed after a restart.",

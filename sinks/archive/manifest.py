@@ -142,11 +142,20 @@ class Manifest:
         raw = orjson.dumps(entry.model_dump(mode="json"))
         try:
             self._folder.put_if_absent(f"{self._path}/{layout.entry_name(entry.seq)}", raw)
-        except AlreadyThere as error:
+        except (AlreadyThere, FileNotFoundError):
+            self.check_free(entry.seq)
+            raise
+        return entry, hashlib.sha256(raw).hexdigest()
+
+    def check_free(self, seq: int) -> None:
+        """Ask why the file of an entry to come could not be put: a new owner has the number, and sweeps what is of it.
+
+        Raises Superseded when there is an entry of this number.
+        """
+        if layout.entry_name(seq) in self._folder.names(self._path):
             raise Superseded(
                 f"Another writer has taken over partition {self.partition} of {self.topic}; this one ends uncommitted."
-            ) from error
-        return entry, hashlib.sha256(raw).hexdigest()
+            )
 
 
 def _takeover(entry: Entry) -> int | None:

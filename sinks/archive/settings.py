@@ -30,7 +30,7 @@ class ArchiveSettings(BaseSettings):
         False, description="Go on after records that left Kafka before they were archived; the manifest names the gap."
     )
     admin_host: str = "127.0.0.1"
-    admin_port: int = Field(8084, description="Private port of /healthz and /metrics.")
+    admin_port: int = Field(8084, ge=0, le=65535, description="Private port of /healthz and /metrics.")
     data: Path = Field(
         Path("data"), validation_alias="TOCSIN_DATA", description="Folder of everything not placed elsewhere."
     )

@@ -95,8 +95,9 @@ class PartitionWriter:
     def write(self, records: Sequence[Record]) -> Written:
         """Write the records to files, one per tenant and day; they count when `commit` has been called.
 
-        A record that cannot be decoded is handed back. An OSError means that nothing may be committed; a ValueError
-        that the records are not what follows the last entry, each once: a fault of the caller.
+        A record that cannot be decoded is handed back. An OSError means that nothing may be committed; Superseded that
+        a new owner has swept a file away; a ValueError that the records are not what follows the last entry, each once:
+        a fault of the caller.
         """
         offsets = [record.offset for record in records]
         if any(offset >= following for offset, following in pairwise([(self.next_offset or 0) - 1, *offsets])):
@@ -140,7 +141,11 @@ class PartitionWriter:
         name = layout.data_name(self.topic, self.partition, first_offset, self.next_seq)
         path = f"{layout.data_folder(*place)}/{name}"
         data = parquet(rows.table(group))
-        self._folder.put(path, data)
+        try:
+            self._folder.put(path, data)
+        except FileNotFoundError:
+            self._manifest.check_free(self.next_seq)
+            raise
         return DataFile(path=path, rows=len(group), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from sinks.archive import layout
-from sinks.archive.storage import Folder
+from sinks.archive.manifest import Superseded
+from sinks.archive.storage import Disk, Folder
 from sinks.archive.sweep import sweep
 from sinks.archive.writer import PartitionWriter
 
@@ -125,3 +126,52 @@ def folder_of(root: Path, records) -> Path:
     for first in (0, 6):
         writer.commit(first + 6, writer.write(records(first, first + 6)).files)
     return root / "manifest/t/0"
+
+
+class Overtaken(Disk):
+    """A disk so slow, at one step, that a new owner has claimed and swept when it gets there."""
+
+    def __init__(self, root: Path, step: str, name: str) -> None:
+        self._root, self._step, self._name = root, step, name
+
+    def sync(self, path: Path) -> None:
+        self._sleep("sync", path)
+        super().sync(path)
+
+    def rename(self, source: Path, path: Path) -> None:
+        self._sleep("rename", path)
+        super().rename(source, path)
+
+    def link(self, source: Path, path: Path) -> None:
+        self._sleep("link", path)
+        super().link(source, path)
+
+    def _sleep(self, step: str, path: Path) -> None:
+        if step == self._step and self._name in path.name:
+            self._step = "none"
+            living = PartitionWriter(Folder(self._root), "t", 0, "living")
+            living.claim(log_start=0, log_end=1000)
+            sweep(Folder(self._root), "t", {0: living.next_seq})
+
+
+@pytest.mark.parametrize(
+    ("step", "name"), [("sync", ".parquet."), ("rename", ".parquet"), ("sync", "01.json."), ("link", "01.json")]
+)
+def test_a_zombie_whose_file_was_swept_knows_why(tmp_path, records, unlisted, step, name):
+    zombie = PartitionWriter(Folder(tmp_path, Overtaken(tmp_path, step, name)), "t", 0, "zombie")
+    zombie.claim(log_start=0, log_end=1000)
+    with pytest.raises(Superseded):
+        zombie.commit(4, zombie.write(records(0, 4)).files)
+    assert unlisted(tmp_path) == []
+
+
+def test_a_folder_that_loses_files_is_not_another_writer(tmp_path, records):
+    class Losing(Disk):
+        def rename(self, source: Path, path: Path) -> None:
+            self.delete(source)
+            super().rename(source, path)
+
+    writer = PartitionWriter(Folder(tmp_path, Losing()), "t", 0, "w")
+    writer.claim(log_start=0, log_end=1000)
+    with pytest.raises(FileNotFoundError):
+        writer.write(records(0, 4))
