@@ -29,8 +29,9 @@ $(VENV)/.installed: pyproject.toml requirements.txt
 run: install  ## start the whole pipeline on this machine and watch alerts flow (Ctrl-C stops it)
 	@$(BIN)/tocsin up
 
+# Two at a time: most tests wait. A file stays in one process, which has its own Kafka.
 test: install lint  ## everything CI checks: lint, types, import rules, all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: install  ## formatting, lint, types, import rules
 	@$(BIN)/ruff format --check .
