@@ -6,7 +6,7 @@ transactions and its decoding are not used (docs/adr/0004-faust-in-one-file.md s
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,8 +30,8 @@ class Owner(Protocol):
     def assigned(self, numbers: set[int]) -> None:
         """Own exactly these partitions from now on."""
 
-    def put(self, record: RawRecord) -> None:
-        """Handle a record of an owned partition."""
+    def put(self, number: int, records: Sequence[RawRecord]) -> None:
+        """Handle records of an owned partition."""
 
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether every owned partition is ready, and the details."""
@@ -86,20 +86,21 @@ def connect(app: faust.App, topics: Topics, owner: Owner) -> None:
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
     async def assigned(_sender: object, assigned: set[TP], **_: object) -> None:
+        app.consumer.keep(assigned)
         owner.assigned({tp.partition for tp in assigned if tp.topic == topics.raw})
 
     @app.agent(topic, name="stream")  # type: ignore[untyped-decorator]
     async def take(stream: Any) -> None:
-        # Read from the channel's queue: the stream's own iterator acknowledges an event when its loop body ends,
-        # whatever became of it.
+        # Read from the channel's queue, whole batches: the stream's own iterator acknowledges an event when its loop
+        # body ends, whatever became of it.
         queue = stream.channel.queue
+        app.consumer.source_queue = queue
         try:
             while True:
-                event = await queue.get()
-                message = event.message
-                if message.generation_id == app.consumer_generation_id and app.flow_control.is_active():
-                    app.consumer.track_message(message)
-                    owner.put(_record(event))
+                fetched = await queue.get()
+                if fetched.generation == app.consumer_generation_id and app.flow_control.is_active():
+                    app.consumer.track(fetched)
+                    owner.put(fetched.tp.partition, fetched.records)
         except Exception as error:  # noqa: BLE001 - ends the process: Faust would acknowledge and go on
             if isinstance(error, StopAsyncIteration) and app.should_stop:
                 return  # a clean stop closes the queue
@@ -125,21 +126,9 @@ def pause(app: faust.App, topics: Topics, partition: int, paused: bool) -> None:
         app.consumer.resume_partitions(tps)
 
 
-def _record(event: Any) -> RawRecord:
-    message = event.message
-    return RawRecord(
-        partition=message.partition,
-        offset=message.offset,
-        key=message.key,
-        value=message.value,
-        headers=list(_pairs(message.headers)),
-        timestamp=message.timestamp,
-        ack=event.ack,
-    )
-
-
-def _pairs(headers: Any) -> list[tuple[str, bytes]]:
-    return list(headers.items() if isinstance(headers, Mapping) else headers or ())
+def finish(app: faust.App, topics: Topics, partition: int, offset: int) -> None:
+    """Say that a partition is finished up to an offset; Faust commits it soon."""
+    app.consumer.finished(TP(topics.raw, partition), offset)
 
 
 def _credentials(kafka: KafkaSettings, context: ssl.SSLContext | None) -> CredentialsT | None:

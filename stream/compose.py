@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ LARGE_FIELD = 4096
 """Bytes of JSON; an alert has some fifty fields, so what is left always fits."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Enriched:
     """One record of the enriched topic, ready to be written."""
 
@@ -41,7 +42,7 @@ class Enriched:
         return headers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finding:
     """What is known about an event: how far the look-up came, the alert, and the names."""
 
@@ -84,6 +85,7 @@ def completion(value: bytes, found: Finding, app_base: str) -> Enriched:
     return Enriched(record["event_id"], received_at, found.status, written, 1)
 
 
+@lru_cache(maxsize=20_000)
 def link(app_base: str, short_id: str | None) -> str | None:
     """Return the address of an alert in the web application, whatever its id is made of."""
     return f"{app_base}/operations/alerts/{quote(short_id, safe='')}" if short_id else None

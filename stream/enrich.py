@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 
 from events.headers import RawHeaders
@@ -47,7 +48,12 @@ def needs_alert(event: WebhookEvent) -> str | None:
     uuid = event.alert_uuid
     if uuid is None or (event.type == "alert" and event.action == "deleted"):
         return None
-    return uuid.lower() if _UUID.fullmatch(uuid) else None
+    return _uuid(uuid)
+
+
+@lru_cache(maxsize=50_000)
+def _uuid(text: str) -> str | None:
+    return text.lower() if _UUID.fullmatch(text) else None
 
 
 class Enricher:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 import structlog
 
@@ -22,20 +23,17 @@ from stream.restore import dead_letter_mark
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """A record of the raw topic, and how to say that it is finished."""
+class RawRecord(Protocol):
+    """A record of the raw topic, as aiokafka has it; `timestamp` in milliseconds."""
 
-    partition: int
     offset: int
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
-    timestamp: float
-    ack: Callable[[], object]
+    timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
     """A record and what is to be written for it: nothing where it was seen before."""
 
@@ -71,7 +69,7 @@ class Intake:
     def begin(self, record: RawRecord) -> Work:
         """Decide what becomes of a record; its mark is set now, for any failure from here on ends the process."""
         headers = RawHeaders.from_kafka(record.headers)
-        received_at = headers.received_at if headers else datetime.fromtimestamp(record.timestamp, UTC)
+        received_at = headers.received_at if headers else datetime.fromtimestamp(record.timestamp / 1000, UTC)
         try:
             event, body = decode_webhook(record.value)
         except MalformedRecord as error:

@@ -1,6 +1,7 @@
 """Start the stream: check what it needs, then let Faust run it."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -34,6 +35,7 @@ def run() -> None:
     kafka, settings, sekoia = KafkaSettings(), StreamSettings(), SekoiaSettings()
     if settings.dedupe_window <= timedelta(0):
         raise NotReady("STREAM_DEDUPE_WINDOW must be longer than nothing, for example 24h.")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for every call
     api = AlertApi(sekoia)
     asyncio.run(positions.prepare(kafka))
     topics = Topics(kafka.topic_prefix)
@@ -46,6 +48,7 @@ def run() -> None:
         lookups,
         Enricher(lookups, sekoia.app(), settings.enrich_deadline),
         pause=lambda number, paused: faust_app.pause(app, topics, number, paused),
+        finish=lambda number, offset: faust_app.finish(app, topics, number, offset),
         stopping=lambda: app.should_stop,
     )
     faust_app.connect(app, topics, worker)

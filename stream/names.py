@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -21,20 +22,30 @@ ASSETS = 10
 """Assets of one alert that are named."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+_OF_TYPE = {"case": "case", "content-proposal": "report"}
+"""Types of event that are about something with a name of its own."""
+
 Name = tuple[str, str]
 """A kind (community, asset, case, report) and a uuid."""
 
 
 def wanted(event: WebhookEvent, answer: Answer | None) -> list[Name]:
     """Return what of an event has a name."""
-    found = [("community", event.community_uuid)]
-    if event.type == "case":
-        found.append(("case", event.attributes.get("uuid")))
-    elif event.type == "content-proposal":
-        found.append(("report", event.attributes.get("uuid")))
-    if answer:
-        found += [("asset", uuid) for uuid in answer.assets[:ASSETS]]
-    return [(kind, uuid.lower()) for kind, uuid in found if isinstance(uuid, str) and _UUID.fullmatch(uuid.lower())]
+    found = [_name("community", event.community_uuid)]
+    if event.type in _OF_TYPE:
+        found.append(_name(_OF_TYPE[event.type], _text(event.attributes.get("uuid"))))
+    if answer and answer.assets:
+        found += [_name("asset", uuid) for uuid in answer.assets[:ASSETS]]
+    return [name for name in found if name]
+
+
+@lru_cache(maxsize=20_000)
+def _name(kind: str, uuid: str | None) -> Name | None:
+    return (kind, uuid.lower()) if uuid and _UUID.fullmatch(uuid.lower()) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 class Names:

@@ -14,7 +14,7 @@ MAX_BATCH = 1_000_000
 """Bytes the brokers take at once: under the smallest `max.message.bytes` of the topics written here."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Output:
     """One record to write, to the same partition number it came from."""
 

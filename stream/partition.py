@@ -22,6 +22,8 @@ AHEAD = 2_000
 """Records of a partition that wait or are looked up at once; above it fetching pauses."""
 GROUP = 1_000
 """Records written in one transaction."""
+GATHER = 0.02
+"""Seconds a small group waits for more while more is waiting to be read."""
 TURN = 200
 """Records taken before others get their turn."""
 
@@ -37,6 +39,7 @@ class Partition:
         enricher: Enricher,
         restore: Callable[[], Awaitable[Restored]],
         pause: Callable[[bool], None],
+        finish: Callable[[int], None],
         window: timedelta,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -47,6 +50,7 @@ class Partition:
         self._enricher = enricher
         self._restore = restore
         self._pause = pause
+        self._finish = finish
         self._window = window
         self._now = now
         self._records: deque[RawRecord] = deque()
@@ -71,7 +75,7 @@ class Partition:
         """When the oldest of them was received, or appended (seconds since 1970); infinite when none waits."""
         if self._work:
             return float(self._work[0].received_at.timestamp())
-        return self._records[0].timestamp if self._records else float("inf")
+        return self._records[0].timestamp / 1000 if self._records else float("inf")
 
     @property
     def pending(self) -> int:
@@ -83,9 +87,9 @@ class Partition:
         """Marks remembered."""
         return len(self._restored.marks) if self._restored else 0
 
-    def put(self, record: RawRecord) -> None:
-        """Take a record; it waits here until the marks are in."""
-        self._records.append(record)
+    def put(self, records: Sequence[RawRecord]) -> None:
+        """Take records; they wait here until the marks are in."""
+        self._records += records
         self._arrived.set()
         if not self._paused and self.waiting > AHEAD:
             self._paused = True
@@ -138,6 +142,8 @@ class Partition:
                 await self._begun.wait()
             if isinstance(task := self._work[0].result, asyncio.Task):
                 await task
+            if self._records and len(self._work) < GROUP:  # a transaction costs as much as some hundred records
+                await asyncio.sleep(GATHER)
             await self._save(restored, self._finished())
 
     def _finished(self) -> list[Work]:
@@ -199,8 +205,7 @@ class Partition:
 
     def _acknowledge(self, group: list[Work]) -> None:
         self.acknowledged += len(group)
-        for work in group:
-            work.record.ack()
+        self._finish(group[-1].record.offset)
         metrics.DEDUPLICATED.inc(sum(work.result is None for work in group))
         if self._paused and self.waiting < AHEAD // 2:
             self._paused = False

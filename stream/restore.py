@@ -142,11 +142,12 @@ class _Reading:
     async def _tail(self, first: int, letters: int, ends: dict[TopicPartition, int], ledger: Ledger) -> None:
         now = datetime.now(UTC).timestamp()
         async for records in self._records(self._enriched, first, ends[self._enriched]):
+            found: list[bytes] = []
             for record in records:
-                if marks := apply_enriched(self._pending, *_parts(record)):
-                    at = min(record.timestamp / 1000, now)
-                    self._marks.add(marks, at)
-                    ledger.wrote(marks, self._marks.newest)
+                found += apply_enriched(self._pending, record.key, record.value, record.headers, record.offset)
+            if found:  # all at once, by the time of the last: a batch is some seconds at most
+                self._marks.add(found, min(records[-1].timestamp / 1000, now))
+                ledger.wrote(found, self._marks.newest)
         async for records in self._records(self._letters, letters, ends[self._letters]):
             for record in records:
                 headers = as_text(record.headers)
@@ -171,7 +172,7 @@ class _Reading:
             async for records in self._records(self._enriched, run[0], run[-1] + 1):
                 for record in records:
                     if record.offset in listed:
-                        apply_enriched(self._pending, *_parts(record))
+                        apply_enriched(self._pending, record.key, record.value, record.headers, record.offset)
 
     async def _next_received_at(self, end: int) -> datetime:
         """Return when the first record we shall read was received; after an outage that is long ago."""
@@ -210,7 +211,3 @@ class _Reading:
         # Transaction markers take offsets too: the position passes them, a count of records never would.
         while await self._consumer.position(partition) < end:
             yield (await self._consumer.getmany(partition, timeout_ms=200)).get(partition, [])
-
-
-def _parts(record: ConsumerRecord) -> tuple[bytes | None, bytes, Iterable[tuple[str, bytes]], int]:
-    return record.key, record.value, record.headers, record.offset

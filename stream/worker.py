@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -32,6 +32,7 @@ class Worker:
         lookups: Lookups,
         enricher: Enricher,
         pause: Callable[[int, bool], None],
+        finish: Callable[[int, int], None],
         stopping: Callable[[], bool],
     ) -> None:
         self._kafka = kafka
@@ -40,6 +41,7 @@ class Worker:
         self._lookups = lookups
         self._enricher = enricher
         self._pause = pause
+        self._finish = finish
         self._stopping = stopping
         self._partitions: dict[int, Partition] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -65,12 +67,12 @@ class Worker:
         metrics.PARTITIONS.set(len(numbers))
         log.info("assigned", partitions=sorted(numbers))
 
-    def put(self, record: RawRecord) -> None:
-        """Hand a record to its partition."""
-        partition = self._partitions.get(record.partition)
+    def put(self, number: int, records: Sequence[RawRecord]) -> None:
+        """Hand records to their partition."""
+        partition = self._partitions.get(number)
         if partition is None:
-            end_process(f"a record of partition {record.partition} came before its assignment")
-        partition.put(record)
+            end_process(f"a record of partition {number} came before its assignment")
+        partition.put(records)
 
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether there are partitions and all of them are ready, and the details."""
@@ -121,6 +123,7 @@ class Worker:
             self._enricher,
             restored,
             lambda paused: self._pause(number, paused),
+            lambda offset: self._finish(number, offset),
             self._settings.dedupe_window,
         )
 

@@ -6,6 +6,7 @@ import importlib.util
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -20,7 +21,6 @@ from stream.breaker import Breaker
 from stream.budget import SETTLING, Budget
 from stream.checkpoint import Head, Ledger, Stored
 from stream.enrich import Enricher
-from stream.intake import RawRecord
 from stream.lookups import Lookups
 from stream.marks import Marks
 from stream.partition import AHEAD, Partition
@@ -47,6 +47,9 @@ class Kafka:
 
     async def fence(self):
         pass
+
+    def finish(self, offset):
+        self.acked += range(len(self.acked), offset + 1)
 
     async def close(self):
         pass
@@ -119,7 +122,8 @@ class Site:
             await self.restore.wait()
             return self.kafka.restored(start)
 
-        partition = Partition(0, TOPICS, self.kafka, enricher, restored, self.paused.append, WINDOW, now)
+        pause, finish = self.paused.append, self.kafka.finish
+        partition = Partition(0, TOPICS, self.kafka, enricher, restored, pause, finish, WINDOW, now)
         tasks = [asyncio.create_task(lookups.run()), asyncio.create_task(partition.run())]
         self.partition, self.lookups = partition, lookups
         yield partition
@@ -135,10 +139,9 @@ class Site:
                 name = identify(body, value, "")
                 raw = RawHeaders(event_id or name.event_id, name.kind, "d", at or self.now, origin=origin)
                 headers = raw.to_kafka()
-            offset = self.offset
+            record = {"offset": self.offset, "key": b"k", "value": value, "headers": headers}
+            self.partition.put([SimpleNamespace(timestamp=int(START.timestamp() * 1000), **record)])
             self.offset += 1
-            ack = lambda offset=offset: self.kafka.acked.append(offset)  # noqa: E731
-            self.partition.put(RawRecord(0, offset, b"k", value, headers, START.timestamp(), ack))
 
 
 def alert(number, action="created", kind="alert", **attributes):
