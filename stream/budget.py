@@ -8,6 +8,11 @@ from math import floor, inf
 
 SETTLING = 2.0
 """Seconds before a new share may be used: its former owner may have used it a moment ago."""
+TURN, ASLEEP = 1.0, 8.0
+"""Seconds between two looks at the clock, and a gap between them after which the group may have moved on: it is a bit
+shorter than the session of a member (stream/app.py)."""
+REJOINING = 15.0
+"""Seconds in which a member that slept learns what it still owns."""
 
 
 class Budget:
@@ -25,6 +30,7 @@ class Budget:
         self._from: dict[int, float] = {}  # owned partition: when its share may be used
         self._last = -inf
         self._last_slot = -1
+        self._turned = inf
 
     @property
     def rate(self) -> float:
@@ -34,7 +40,20 @@ class Budget:
     def share(self, owned: AbstractSet[int], partitions: int, now: float) -> None:
         """Take the part of the budget that goes with the owned ones of so many partitions."""
         self._partitions = partitions
-        self._from = {number: self._from.get(number, now + SETTLING) for number in owned}
+        self._from = {number: min(self._from.get(number, inf), now + SETTLING) for number in owned}
+
+    def turned(self, now: float) -> None:
+        """Note that this process runs; one that slept may use no share before it knows which are still its own."""
+        if now - self._turned > ASLEEP:
+            self._from = {number: max(start, now + REJOINING) for number, start in self._from.items()}
+        self._turned = now
+
+    async def watch(self) -> None:
+        """Note it again and again, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self.turned(loop.time())
+            await asyncio.sleep(TURN)
 
     def settling(self, now: float) -> float:
         """Return the seconds until the first share may be used; 0 when one may be."""
@@ -57,9 +76,14 @@ class Budget:
     async def take(self) -> None:
         """Wait for the next free call."""
         loop = asyncio.get_running_loop()
-        while (wait := self.delay(loop.time())) > 0:
+        while (wait := self._delay_awake(loop.time())) > 0:
             await asyncio.sleep(min(wait, 1.0))  # the share may have changed meanwhile
         self.used(loop.time())
+
+    def _delay_awake(self, now: float) -> float:
+        if self._turned < inf:  # watched: what woke us may have come before the watch's own turn
+            self.turned(now)
+        return self.delay(now)
 
     def used(self, now: float) -> None:
         """Note a call that starts now."""

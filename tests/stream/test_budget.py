@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from stream.budget import SETTLING, Budget
+from stream.budget import ASLEEP, REJOINING, SETTLING, Budget
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)
@@ -116,6 +116,46 @@ class Shares(RuleBasedStateMachine):
 
 TestShares = Shares.TestCase
 TestShares.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
+
+
+def awake(now):
+    budget = Budget(RATE, clock=lambda: 1_700_000_000.0)
+    budget.share(set(range(PARTITIONS)), PARTITIONS, now - SETTLING)
+    budget.turned(now)
+    return budget
+
+
+def test_who_slept_beyond_its_session_asks_nothing_before_it_knows_what_it_owns():
+    budget = awake(100.0)
+    budget.turned(100.0 + ASLEEP)
+    assert budget.delay(100.0 + ASLEEP) == 0, "a slow machine is no reason"
+    budget.turned(150.0)
+    assert budget.delay(150.0) == REJOINING
+    budget.share(set(range(PARTITIONS)), PARTITIONS, 153.0)
+    assert budget.delay(153.0) == SETTLING
+    assert budget.delay(153.0 + SETTLING) == 0
+
+
+def test_a_call_that_wakes_before_the_watch_does_is_held_back_too():
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        budget = awake(loop.time() - 60.0)
+        await budget.take()
+        return loop.time()
+
+    assert virtual_time.run(scenario()) == REJOINING
+
+
+def test_the_watch_keeps_an_idle_worker_awake():
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        budget = awake(loop.time())
+        watch = asyncio.create_task(budget.watch())
+        await asyncio.sleep(3600.0)
+        watch.cancel()
+        return budget.delay(loop.time())
+
+    assert virtual_time.run(scenario()) == 0
 
 
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])
