@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sandbox.faults import HANG, Faults, until_gone
 from sandbox.firewall import Firewall
 from sandbox.quirks import Quirks
+from sandbox.turnstile import ARRIVED
 
 API_KEY = "simulated-tenant-key"
 POWERLESS_KEY = "simulated-key-without-permissions"
@@ -48,7 +49,7 @@ class AlertGate:
             await self._app(scope, receive, send)
             return
         client = scope["client"][0] if scope.get("client") else "unknown"
-        if not self._firewall.admit(client):
+        if not self._firewall.admit(client, _arrived(scope)):
             await Response(_BLOCKED, 429, media_type="text/html")(scope, receive, send)
             return
         await asyncio.sleep(self._latency)
@@ -98,6 +99,11 @@ class AlertGate:
             await send(message)
 
         return replacing
+
+
+def _arrived(scope: Scope) -> float | None:
+    """Return when a request came through the turnstile, where there is one."""
+    return next((float(value) for name, value in scope["headers"] if name == ARRIVED.encode()), None)
 
 
 def _error(status: int, headers: dict[str, str] | None = None) -> Response:

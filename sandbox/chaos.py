@@ -99,7 +99,6 @@ class _Chaos:
             site.firewall.stats.max_requests_in_any_1s,
             left,
             site.workers.exits,
-            site.stalls,
         )
 
     async def _break(self, site: Site, path: Path) -> Saboteur:

@@ -1,7 +1,7 @@
 """What a chaos run comes to: one line of figures, the findings, and an exit code that cannot be misread."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sandbox.oracle import Verdict
@@ -30,8 +30,6 @@ class Result:
     left: int = 0
     """Records the stream had not finished when waiting for it ended; -1: nobody knows."""
     exits: Counter[int] = field(default_factory=Counter)
-    stalls: Sequence[float] = ()
-    """Seconds by which the simulated API was late, each time it was."""
 
     def wrong(self) -> list[str]:
         """Return everything that must not be, a sentence each."""
@@ -87,11 +85,6 @@ class Result:
         yield "workers ended with: " + (
             ", ".join(f"code {code} {number} times" for code, number in sorted(self.exits.items())) or "nothing"
         )
-        if self.stalls:
-            yield (
-                f"the simulated API itself was late {len(self.stalls)} times, by up to {max(self.stalls):.1f} s; "
-                "calls made meanwhile count as made at once"
-            )
         for name in ("missing", "invented", "doubled", "reordered"):
             found = getattr(verdict, name)
             yield from (f"{name}: {each}" for each in found[:SHOWN])

@@ -1,7 +1,9 @@
 """What a chaos run breaks: three Kafka nodes, an Alert API behind the vendor's firewall, several stream workers."""
 
 import asyncio
+import os
 import secrets
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,16 +20,13 @@ from sandbox.faults import Faults
 from sandbox.firewall import Firewall
 from sandbox.kafka import EmbeddedKafka
 from sandbox.kafka_folder import QUIET_PORTS
-from sandbox.serving import serving
+from sandbox.serving import HOST, serving
 from sandbox.supervisor import Process, Restart, Supervisor
 from sandbox.tenant import Tenant
 
 PARTITIONS = 6
 READY_WITHIN = 120.0
 """Seconds for a worker's first start; it is usually ten, and more while brokers are down."""
-
-STEP, LATE = 0.05, 0.25
-"""Seconds between two looks at the clock, and a delay worth noting: a call of the budget's rhythm."""
 
 Say = Callable[[str], None]
 
@@ -76,8 +75,6 @@ class Site:
     firewall: Firewall
     api: Faults
     workers: Workers
-    stalls: list[float] = field(default_factory=list)
-    """Seconds by which this program itself was late, each time it was: the firewall counts what then comes at once."""
 
     async def pending(self) -> int:
         """Return how many events still wait for their alert; -1 while a worker does not answer."""
@@ -97,32 +94,33 @@ async def running(folder: Path, *, seed: int, workers: int, say: Say, nodes: int
         say(f"{len(brokers.nodes)} Kafka nodes on {brokers.bootstrap}")
         exits: Counter[int] = Counter()
         supervisor = Supervisor(lambda restart: _note(restart, exits, say))
-        layout = plan.Layout(folder, brokers.bootstrap, plan.Ports(), hooks="", tenant_url=base)
+        door = free_port()
+        layout = plan.Layout(folder, brokers.bootstrap, plan.Ports(), hooks="", tenant_url=f"http://{HOST}:{door}")
         crew = Workers(supervisor, layout, exits=exits)
         try:
+            await supervisor.start(_turnstile(folder, door, base), lambda: _open(door))
             names = [f"stream-{number}" for number in range(1, workers + 1)]
             await asyncio.gather(*(crew.join(name) for name in names))
             say(f"{', '.join(names)} ready, {PARTITIONS} partitions")
             site = Site(kafka, brokers, tenant, firewall, faults, crew)
-            watch = asyncio.create_task(_watch_stalls(site.stalls))
             yield site
-            watch.cancel()
         finally:
             await supervisor.stop()
-
-
-async def _watch_stalls(stalls: list[float]) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + STEP
-        await asyncio.sleep(STEP)
-        if (late := loop.time() - due) > LATE:
-            stalls.append(late)
 
 
 def _note(restart: Restart, exits: Counter[int], say: Say) -> None:
     exits[restart.code] += 1
     say(str(restart))
+
+
+def _turnstile(folder: Path, port: int, base: str) -> Process:
+    """Return what notes when the workers' calls arrive: this program, which answers them, is busy with much else."""
+    argv = (sys.executable, "-P", "-m", "sandbox.turnstile", str(port), base.rpartition(":")[2])
+    return Process("turnstile", argv, dict(os.environ), folder, folder / "logs" / "turnstile.log")
+
+
+async def _open(port: int) -> bool:
+    return not plan.is_free(port)
 
 
 def _process(layout: plan.Layout, name: str) -> Process:

@@ -80,9 +80,10 @@ class Firewall:
         self._rng = random.Random(f"firewall {seed}")
         self._clock = clock
 
-    def admit(self, client: str) -> bool:
-        """Count a request that arrives now; False when it must be refused."""
-        now, known = self._clock(), self._clients.setdefault(client, _Client())
+    def admit(self, client: str, arrived: float | None = None) -> bool:
+        """Count a request that arrives now, or came at `arrived`; False when it must be refused."""
+        now = self._clock() if arrived is None else arrived
+        known = self._clients.setdefault(client, _Client())
         if now < known.blocked_until:
             self.stats.refused += 1
             return False
