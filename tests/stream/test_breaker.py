@@ -1,8 +1,11 @@
 """The breaker keeps the vendor's rule, whatever the order of answers."""
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from sandbox.firewall import Firewall
 from stream.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
 
 
@@ -50,3 +53,52 @@ def test_it_never_pauses_longer_than_the_vendor_blocks(steps):
         else:
             breaker.error(now, "x")
         assert 0 <= breaker.silent_for(now) <= LONGEST_PAUSE
+
+
+class Caller(RuleBasedStateMachine):
+    """Somebody who calls whenever the breaker lets him, through the vendor's firewall, an API that fails as it likes."""
+
+    def __init__(self):
+        super().__init__()
+        self.now, self.opened, self.pause = 0.0, False, FIRST_PAUSE
+        self.breaker = Breaker()
+        self.firewall = Firewall(clock=lambda: self.now)
+
+    @rule(seconds=st.floats(0.25, 700.0))
+    def time_passes(self, seconds):
+        self.now += seconds
+
+    @rule(status=st.sampled_from([200, 200, 404, 429, 503]), retry_after=st.sampled_from([None, None, 5.0, 3600.0]))
+    def calls(self, status, retry_after):
+        self.now += 0.25  # the budget
+        if self.breaker.silent_for(self.now):
+            return
+        assert self.firewall.admit("us")
+        self.firewall.answered("us", status)
+        if status == 200:
+            assert self.breaker.success() == self.opened
+            self.opened, self.pause = False, FIRST_PAUSE
+        elif self.breaker.error(self.now, f"status {status}", retry_after):
+            assert self.breaker.silent_for(self.now) == pytest.approx(max(self.pause, retry_after or 0.0))
+            self.opened, self.pause = True, min(2 * self.pause, LONGEST_PAUSE)
+        else:
+            assert not self.opened, "a probe that fails opens it again"
+
+    @rule()
+    def is_refused(self):
+        if not self.breaker.silent_for(self.now):
+            self.breaker.refuse(self.now, "status 403")
+            assert self.breaker.silent_for(self.now) == pytest.approx(LONGEST_PAUSE)
+            self.opened = True
+
+    @invariant()
+    def the_vendor_never_blocks(self):
+        assert self.firewall.stats.blocks == 0
+
+    @invariant()
+    def it_says_that_the_next_call_is_a_probe(self):
+        assert self.breaker.probing == self.opened
+
+
+TestCaller = Caller.TestCase
+TestCaller.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
