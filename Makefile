@@ -11,7 +11,7 @@ WORKERS := 3
 BLOCK := 600
 EVENTS := 20000
 
-.PHONY: fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-ingest bench-stream clean
+.PHONY: fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-ingest bench-stream bench-inbox pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -56,6 +56,12 @@ idle-ingest: install  ## hold CONNECTIONS=10000 idle connections against one wor
 
 bench-ingest: install  ## acknowledged requests per second of ingest beside the usual endpoint and a bare ASGI callable
 	@$(BIN)/python -m bench.ingest
+
+bench-inbox: install  ## from the webhook to 200 open pages of the bell, at 200 events/s
+	@$(BIN)/python -m bench.inbox
+
+pictures: install  ## take the pictures of the docs anew (needs Chromium)
+	@$(BIN)/python -m sandbox.pictures
 
 bench-stream: install  ## events per second of the stream beside the textbook Faust agent and a bare aiokafka loop
 	@$(BIN)/python -m bench.stream

@@ -27,6 +27,7 @@ class _Shown:
     bad: bool = False
     counts: bool = False
     """Whether it only grows: then its rate is shown beside it."""
+    digits: int = 0
 
 
 _SHOWN = (
@@ -39,12 +40,12 @@ _SHOWN = (
     _Shown("tocsin_stream_pending", "waiting for details"),
     _Shown("tocsin_stream_partitions", "partitions owned"),
     _Shown("tocsin_stream_api_calls_total", "API calls", counts=True),
+    _Shown("tocsin_stream_api_calls_left_per_second", "calls left in the budget", unit=" /s", digits=1),
     _Shown("tocsin_stream_breaker_open", "Alert API given a rest", entry="breaker", bad=True),
     _Shown("tocsin_stream_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
     _Shown("tocsin_sink_delivered_total", "delivered", counts=True),
     _Shown("tocsin_sink_unmatched_total", "matched by no rule", counts=True),
     _Shown("tocsin_sink_unavailable", "targets cannot be reached", entry="unavailable", bad=True),
-    _Shown("tocsin_sink_budget_left", "messages left in the budget"),
     _Shown("tocsin_sink_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
     _Shown("tocsin_archive_rows_total", "archived", counts=True),
     _Shown("tocsin_archive_oldest_buffered_seconds", "oldest not yet archived", unit=" s"),
@@ -71,7 +72,7 @@ def figures(now: dict[str, float], before: dict[str, float] | None, seconds: flo
         if each.metric not in now:
             continue
         value = now[each.metric]
-        text = f"{value:,.0f}{each.unit}"
+        text = f"{value:,.{each.digits}f}{each.unit}"
         if each.counts and before is not None and seconds > 0:
             grown = value - before.get(each.metric, 0.0)
             text += f" · {max(0.0, grown) / seconds:,.1f}/s"

@@ -90,7 +90,7 @@ async def running(
             say(f"Kafka {await supervisor.start(_broker(broker, folder), broker.answers):.1f} s")
             await topics.ensure(kafka)
             for room in plan.rooms(layout):
-                ready[room.name] = _healthy(room)
+                ready[room.name] = healthy(room)
                 say(f"{room.name} {await supervisor.start(room, ready[room.name]):.1f} s")
             yield Pipeline(kafka, layout, tenant, firewall, teams, supervisor, ready)
             await supervisor.stop()
@@ -120,7 +120,9 @@ def _broker(broker: EmbeddedKafka, folder: Path) -> Process:
     return Process("broker", tuple(argv), env, folder, folder / "logs" / "broker.log", stops_last=True)
 
 
-def _healthy(room: Process) -> Callable[[], Awaitable[bool]]:
+def healthy(room: Process) -> Callable[[], Awaitable[bool]]:
+    """Return what asks a room whether it is ready."""
+
     async def ready() -> bool:
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:

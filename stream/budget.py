@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from math import floor, inf
@@ -11,6 +12,8 @@ SETTLING = 2.0
 TURN, ASLEEP = 1.0, 8.0
 """Seconds between two looks at the clock, and a gap between them after which the group may have moved on: it is a bit
 shorter than the session of a member (stream/app.py)."""
+PERIOD = 10.0
+"""Seconds over which calls are counted, to tell what is left."""
 REJOINING = 15.0
 """Seconds in which a member that slept learns what it still owns."""
 
@@ -31,6 +34,7 @@ class Budget:
         self._last = -inf
         self._last_slot = -1
         self._turned = inf
+        self._used: deque[float] = deque()
 
     @property
     def rate(self) -> float:
@@ -73,6 +77,15 @@ class Budget:
                 return max(0.0, (slot + ahead) / self.total - wall)
         return 1 / self.total
 
+    def left(self, now: float) -> float:
+        """Return how many calls a second were not made of those allowed, over the last PERIOD."""
+        self._forget(now)
+        return max(0.0, self.rate - len(self._used) / PERIOD)
+
+    def _forget(self, now: float) -> None:
+        while self._used and self._used[0] <= now - PERIOD:
+            self._used.popleft()
+
     async def take(self) -> None:
         """Wait for the next free call."""
         loop = asyncio.get_running_loop()
@@ -88,4 +101,6 @@ class Budget:
     def used(self, now: float) -> None:
         """Note a call that starts now."""
         self._last = now
+        self._used.append(now)
+        self._forget(now)
         self._last_slot = floor(self._clock() * self.total)

@@ -1,6 +1,7 @@
 """Ask for many alerts in few calls: coalesced, micro-batched, inside the budget, silent while the breaker is open."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +57,11 @@ class Lookups:
     def alerts_per_second(self) -> float:
         """How many alerts this worker can ask for inside its budget."""
         return self.budget.rate * self._size
+
+    @property
+    def silent(self) -> bool:
+        """Whether the breaker lets no call through."""
+        return self.breaker.silent_for(time.monotonic()) > 0
 
     def known(self, uuid: str, since: datetime) -> Answer | None:
         """Return the alert as it was at `since` or later, where that needs no call."""

@@ -12,4 +12,6 @@ API_CALLS = Counter("tocsin_stream_api_calls_total", "Calls to the Alert API.", 
 API_BATCH = Histogram(
     "tocsin_stream_api_batch_size", "Alerts asked for in one call.", buckets=(1, 2, 5, 10, 20, 50, 100)
 )
+BREAKER = Gauge("tocsin_stream_breaker_open", "1 while no call to the Alert API is made, because of its errors.")
+BUDGET_LEFT = Gauge("tocsin_stream_api_calls_left_per_second", "Calls this worker might have made and did not, lately.")
 OLDEST = Gauge("tocsin_stream_oldest_unacknowledged_seconds", "Age of the oldest event that is not acknowledged.")

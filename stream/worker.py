@@ -49,6 +49,8 @@ class Worker:
         metrics.MARKS.set_function(lambda: sum(partition.marks for partition in self._partitions.values()))
         metrics.PENDING.set_function(lambda: sum(partition.pending for partition in self._partitions.values()))
         metrics.OLDEST.set_function(self.oldest_age)
+        metrics.BREAKER.set_function(lambda: float(lookups.silent))
+        metrics.BUDGET_LEFT.set_function(lambda: lookups.budget.left(time.monotonic()))
 
     def assigned(self, numbers: set[int]) -> None:
         """Give up what is not ours any more, take what is new; a partition that stays keeps its marks."""

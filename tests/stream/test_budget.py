@@ -158,6 +158,17 @@ def test_the_watch_keeps_an_idle_worker_awake():
     assert virtual_time.run(scenario()) == 0
 
 
+def test_it_tells_what_is_left():
+    budget = awake(0.0)
+    for number in range(30):
+        budget.used(number / 2)
+    assert budget.left(14.5) == pytest.approx(RATE - 2.0)
+    assert budget.left(19.5) == pytest.approx(RATE - 1.0)
+    assert budget.left(60.0) == RATE
+    budget.share(set(), PARTITIONS, 60.0)
+    assert budget.left(60.0) == 0
+
+
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])
 def test_a_clock_that_is_set_does_not_stop_the_calls(step):
     wall = [1_700_000_000.0]
