@@ -96,6 +96,7 @@ class _Chaos:
             saboteur.tally.faults,
             saboteur.tally.zombies,
             site.firewall.stats.blocks,
+            site.firewall.stats.reasons,
             site.firewall.stats.max_requests_in_any_1s,
             left,
             site.workers.exits,

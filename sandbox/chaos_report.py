@@ -1,7 +1,7 @@
 """What a chaos run comes to: one line of figures, the findings, and an exit code that cannot be misread."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sandbox.oracle import Verdict
@@ -26,6 +26,8 @@ class Result:
     faults: Counter[str] = field(default_factory=Counter)
     zombies: int = 0
     blocks: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Why the firewall blocked, and how often."""
     max_requests: int = 0
     left: int = 0
     """Records the stream had not finished when waiting for it ended; -1: nobody knows."""
@@ -47,6 +49,7 @@ class Result:
             wrong.append(
                 f"the Alert API was asked {self.max_requests} times in one second, {ALLOWED_REQUESTS} are allowed"
             )
+        wrong += [f"the firewall's reason: {reason}, {times} times" for reason, times in self.reasons.items()]
         if self.left:
             wrong.append(f"the stream did not finish: lag {self.left}")
         return wrong

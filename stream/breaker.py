@@ -35,6 +35,16 @@ class Breaker:
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         return True
 
+    def heard(self, now: float, reason: str, retry_after: float | None = None) -> bool:
+        """Note an error another worker told of; True when this opened the breaker.
+
+        One that is open already stays so for as long as it would, or longer: it was one incident.
+        """
+        if self.silent_for(now):
+            self._open_until = max(self._open_until, now + (retry_after or 0.0))
+            return False
+        return self.error(now, reason, retry_after)
+
     def refuse(self, now: float, reason: str) -> None:
         """Stop for the longest pause: the key is refused, and asking again cannot help soon."""
         self._open(now, reason, LONGEST_PAUSE)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 import orjson
 
 from events.topics import Topics
+from stream.gossip import KEY as GOSSIP
 from stream.marks import MINUTE
 from stream.outbox import Output
 
@@ -66,7 +67,7 @@ class Stored:
 
     def put(self, key: bytes | None, value: bytes | None) -> None:
         """Take the next record of the topic."""
-        if key is None:
+        if key is None or key == GOSSIP:
             return
         if value is None:
             self.values.pop(key, None)

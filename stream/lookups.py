@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,10 @@ ALERTS_BEFORE_NAME = 3
 """Calls for alerts before one for a name, while both wait."""
 
 
+Tell = Callable[[str, float | None], None]
+"""Takes a reason, and the pause the vendor asked for in seconds."""
+
+
 class Exhausted(Unavailable):
     """The budget does not suffice to ask in time."""
 
@@ -47,6 +52,8 @@ class Lookups:
         self._cache = Cache(CACHE)
         self._fetching = Fetching(api, budget)
         self._for_alerts = 0
+        self.tell: Tell = lambda _reason, _retry_after: None
+        """Tells the other workers of an error."""
 
     @property
     def batches(self) -> bool | None:
@@ -57,6 +64,11 @@ class Lookups:
     def alerts_per_second(self) -> float:
         """How many alerts this worker can ask for inside its budget."""
         return self.budget.rate * self._size
+
+    def heard(self, reason: str, retry_after: float | None) -> None:
+        """Take another worker's word for an error: the vendor counts them together."""
+        if self.breaker.heard(_now(), reason, retry_after):
+            log.warning("breaker_opened", reason=f"another worker: {reason}")
 
     @property
     def silent(self) -> bool:
@@ -193,6 +205,7 @@ class Lookups:
                 self._failed(Unavailable(str(error)))
             else:
                 self.breaker.refuse(_now(), str(error))
+                self.tell(self.breaker.reason, None)
                 log.error("api_key_refused", reason=str(error))
             return None, error if names else Unavailable(str(error))
         except Unavailable as error:
@@ -205,7 +218,10 @@ class Lookups:
 
     def _failed(self, error: Unavailable) -> None:
         metrics.API_CALLS.labels(outcome="unavailable").inc()
-        if error.counts and self.breaker.error(_now(), f"Alert API: {error}", error.retry_after):
+        if not error.counts:
+            return
+        self.tell(f"Alert API: {error}", error.retry_after)
+        if self.breaker.error(_now(), f"Alert API: {error}", error.retry_after):
             log.warning("breaker_opened", reason=str(error), seconds=round(self.breaker.silent_for(_now())))
 
     def _fail(self, batch: Batch, error: Exception) -> None:

@@ -17,6 +17,7 @@ from stream.breaker import Breaker
 from stream.budget import Budget
 from stream.ending import end_process
 from stream.enrich import Enricher
+from stream.gossip import Gossip
 from stream.lookups import Lookups
 from stream.settings import SekoiaSettings, StreamSettings
 from stream.worker import Worker
@@ -51,19 +52,22 @@ def run() -> None:
         finish=lambda number, offset: faust_app.finish(app, topics, number, offset),
         stopping=lambda: app.should_stop,
     )
+    gossip = Gossip(kafka, lookups.heard)
+    lookups.tell = gossip.tell
     faust_app.connect(app, topics, worker)
-    faust_app.on_started(app, lambda: _begin(lookups, worker, lambda: app.should_stop))
+    faust_app.on_started(app, lambda: _begin(lookups, gossip, worker, lambda: app.should_stop))
     log.info("stream_starting", api=sekoia.api(), group=kafka.group("stream"))
     faust_app.run(app)
 
 
-def _begin(lookups: Lookups, worker: Worker, stopping: Callable[[], bool]) -> None:
+def _begin(lookups: Lookups, gossip: Gossip, worker: Worker, stopping: Callable[[], bool]) -> None:
     """Start what needs the running loop."""
     loop = asyncio.get_running_loop()
-    task = loop.create_task(lookups.run(), name="lookups")
-    task.add_done_callback(
-        lambda done: done.cancelled() or stopping() or end_process("lookups failed", done.exception())
-    )
+    for name, work in (("lookups", lookups.run()), ("gossip", gossip.run())):
+        task = loop.create_task(work, name=name)
+        task.add_done_callback(
+            lambda done: done.cancelled() or stopping() or end_process(f"{done.get_name()} failed", done.exception())
+        )
     watchdog.start(
         lambda: watchdog.Pulse(worker.owned, worker.waiting, worker.acknowledged, stopping()),
         loop,

@@ -17,6 +17,7 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from stream import compose, restore
 from stream.compose import Finding
+from stream.gossip import Gossip
 from stream.marks import digest
 from stream.outbox import Outbox, Output
 
@@ -166,5 +167,24 @@ def test_after_an_outage_marks_reach_back_from_the_first_record_that_waits(kafka
         async with owner(kafka_settings) as one:
             await one.checkpoint([])
             assert one.state.ledger._head.since == pytest.approx((received - WINDOW).timestamp(), abs=1)
+
+    asyncio.run(scenario())
+
+
+def test_a_word_reaches_the_other_workers_and_no_checkpoint(kafka_settings):
+    async def scenario() -> None:
+        heard: list[tuple[str, float | None]] = []
+        talkers = [Gossip(kafka_settings, lambda *word: heard.append(word)) for _ in range(3)]
+        tasks = [asyncio.create_task(each.run()) for each in talkers]
+        async with asyncio.timeout(60):
+            while len(heard) < 2:  # until both others listen, nobody remembers what was said
+                talkers[0].tell("status 503", 5.0)
+                await asyncio.sleep(0.5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert set(heard) == {("status 503", 5.0)}
+        async with owner(kafka_settings) as one:
+            assert one.state.checkpointed == 0
 
     asyncio.run(scenario())

@@ -100,5 +100,41 @@ class Caller(RuleBasedStateMachine):
         assert self.breaker.probing == self.opened
 
 
+@given(
+    st.lists(st.sampled_from([200, 200, 200, 404, 503]), min_size=20, max_size=400),
+    st.lists(st.floats(0.0, 0.2), min_size=1, max_size=8),
+)
+@settings(max_examples=60, deadline=None)
+def test_three_workers_who_tell_each_other_are_not_blocked(statuses, delays):
+    now, told = 0.0, []
+    workers = [Breaker(allowed_errors=0) for _ in range(3)]
+    firewall = Firewall(clock=lambda: now)
+    for turn, status in enumerate(statuses * 4):
+        now += 0.25
+        for at, listener in [each for each in told if each[0] <= now]:
+            workers[listener].heard(now, "another worker")
+            told.remove((at, listener))
+        caller = turn % 3
+        if workers[caller].silent_for(now):
+            continue
+        assert firewall.admit("us"), firewall.stats.reasons
+        firewall.answered("us", status)
+        if status == 200:
+            workers[caller].success()
+        else:
+            workers[caller].error(now, f"status {status}")
+            told += [(now + delays[turn % len(delays)], other) for other in range(3) if other != caller]
+
+
+def test_one_incident_that_all_tell_of_opens_once():
+    breaker = Breaker(allowed_errors=0)
+    assert breaker.error(0.0, "x")
+    assert not breaker.heard(0.1, "y")
+    assert not breaker.heard(0.2, "z", retry_after=50.0)
+    assert breaker.silent_for(0.2) == 50.0
+    assert breaker.heard(60.0, "y")
+    assert breaker.silent_for(60.0) == 2 * FIRST_PAUSE
+
+
 TestCaller = Caller.TestCase
 TestCaller.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
