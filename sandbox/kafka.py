@@ -63,9 +63,9 @@ class EmbeddedKafka:
 
         Raises NotReady when jars or ports cannot be had, or the folder is another process's or another cluster's.
         """
-        self._jars = jars.classpath()
         self.folder.take()
-        cluster = self.folder.cluster(self._size, self._port)
+        cluster = self.folder.cluster(self._size, self._port)  # a taken port is told before a long download
+        self._jars = jars.classpath()
         voters = dict(enumerate(cluster.controllers, start=1))
         self.nodes = {
             number: Node(number, self.folder.path / f"node-{number}", port, voters)

@@ -12,7 +12,6 @@ import typer
 from typer.testing import CliRunner
 
 from ops.cli import app
-from sandbox.jars import repository
 
 AWAY = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 HOOK = {"INGEST_HOOKS": "sekoia=0123456789abcdef0123456789abcdef"}
@@ -92,7 +91,8 @@ def test_a_taken_port_is_one_sentence(command, settings, tmp_path):
         port = str(server.getsockname()[1])
         if command[-1] == "--port":
             command = [*command, port]
-        assert port in sentence(tocsin(*command, cwd=tmp_path, INGEST_PORT=port, M2_REPO=str(repository()), **settings))
+        no_jars = str(tmp_path / "m2")  # what is told comes before any download
+        assert port in sentence(tocsin(*command, cwd=tmp_path, INGEST_PORT=port, M2_REPO=no_jars, **settings))
 
 
 @pytest.mark.kafka
