@@ -1,7 +1,8 @@
 """The vendor's Alert API, one call at a time; the only file that knows httpx."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -25,6 +26,8 @@ NAMED = {
     "report": "/v2/inthreat/content-proposals",
 }
 """Where a name is read, by kind."""
+SENDING = "http11.send_request_headers.started"
+"""What httpcore calls the moment before the first byte of a call (its trace extension)."""
 STATUS = {"custom_status": "true"}
 """Since 2026 communities name their own statuses; without this they are left out."""
 
@@ -69,6 +72,8 @@ class AlertApi:
             follow_redirects=False,
             trust_env=False,
         )
+        self.before_send: Callable[[], Awaitable[None]] = _at_once
+        """Awaited when a connection is there and the first byte of a call could go."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -123,7 +128,7 @@ class AlertApi:
     ) -> dict[str, Any]:
         try:
             # Of the whole answer: the client's own limit is for each part, and a slow drip has no end.
-            async with asyncio.timeout(TIMEOUT), self._client.stream("GET", path, params=query) as response:
+            async with asyncio.timeout(TIMEOUT), self._stream(path, query) as response:
                 content = await _read(response)
         except TimeoutError as error:
             raise Unavailable(f"no whole answer in {TIMEOUT:.0f} s") from error
@@ -131,6 +136,17 @@ class AlertApi:
             raise Unavailable(f"no answer: {type(error).__name__}") from error
         _check(response, batch=batch, missing=missing)
         return {} if response.status_code == httpx.codes.NOT_FOUND else _object(content)
+
+    def _stream(self, path: str, query: dict[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
+        return self._client.stream("GET", path, params=query, extensions={"trace": self._trace})
+
+    async def _trace(self, event: str, _info: object) -> None:
+        if event == SENDING:
+            await self.before_send()
+
+
+async def _at_once() -> None:
+    pass
 
 
 async def _read(response: httpx.Response) -> bytes:

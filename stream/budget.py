@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from math import floor, inf
 
 SETTLING = 2.0
@@ -18,12 +19,23 @@ REJOINING = 15.0
 """Seconds in which a member that slept learns what it still owns."""
 
 
+@dataclass(slots=True)
+class _Gate:
+    """The last call that passed a gate: when, and in which slot."""
+
+    at: float = -inf
+    slot: int = -1
+
+
 class Budget:
     """Let `rate` calls a second pass over all workers, each taking the part that goes with its partitions.
 
     A worker that owns every partition calls evenly, never two at once. Where there are several, time is cut into slots
     of 1/`rate` seconds that belong to the partitions in turn, so that in any second there are no more calls than slots,
     whoever makes them; the hosts' clocks must agree to some tenths of a second, as NTP keeps them.
+
+    A call passes two gates: `take` when it may be prepared, `leave` when its first byte may go. A busy loop needs a while
+    from one to the other, and calls that are late would arrive in a heap.
     """
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.time) -> None:
@@ -31,8 +43,7 @@ class Budget:
         self._clock = clock
         self._partitions = 1
         self._from: dict[int, float] = {}  # owned partition: when its share may be used
-        self._last = -inf
-        self._last_slot = -1
+        self._begun, self._left = _Gate(), _Gate()
         self._turned = inf
         self._used: deque[float] = deque()
 
@@ -65,15 +76,18 @@ class Budget:
 
     def delay(self, now: float) -> float:
         """Return the seconds until the next call may start."""
+        return self._delay(self._begun, now)
+
+    def _delay(self, gate: _Gate, now: float) -> float:
         usable = {number for number, start in self._from.items() if start <= now}
         if not usable:
             return self.settling(now) if self._from else inf
         if len(usable) == self._partitions:
-            return max(0.0, self._last + 1 / self.total - now)
+            return max(0.0, gate.at + 1 / self.total - now)
         wall = self._clock()
         slot = floor(wall * self.total)
         for ahead in range(self._partitions + 1):
-            if (slot + ahead) % self._partitions in usable and slot + ahead != self._last_slot:
+            if (slot + ahead) % self._partitions in usable and slot + ahead != gate.slot:
                 return max(0.0, (slot + ahead) / self.total - wall)
         return 1 / self.total
 
@@ -87,20 +101,25 @@ class Budget:
             self._used.popleft()
 
     async def take(self) -> None:
-        """Wait for the next free call."""
-        loop = asyncio.get_running_loop()
-        while (wait := self._delay_awake(loop.time())) > 0:
-            await asyncio.sleep(min(wait, 1.0))  # the share may have changed meanwhile
-        self.used(loop.time())
+        """Wait until the next call may be prepared."""
+        self.used(await self._pass(self._begun))
 
-    def _delay_awake(self, now: float) -> float:
-        if self._turned < inf:  # watched: what woke us may have come before the watch's own turn
-            self.turned(now)
-        return self.delay(now)
+    async def leave(self) -> None:
+        """Wait until a call that was taken may go; at once, unless it is late."""
+        now = await self._pass(self._left)
+        self._left.at, self._left.slot = now, floor(self._clock() * self.total)
+
+    async def _pass(self, gate: _Gate) -> float:
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._turned < inf:  # watched: what woke us may have come before the watch's own turn
+                self.turned(loop.time())
+            if (wait := self._delay(gate, loop.time())) <= 0:
+                return loop.time()
+            await asyncio.sleep(min(wait, 1.0))  # the share may have changed meanwhile
 
     def used(self, now: float) -> None:
         """Note a call that starts now."""
-        self._last = now
+        self._begun.at, self._begun.slot = now, floor(self._clock() * self.total)
         self._used.append(now)
         self._forget(now)
-        self._last_slot = floor(self._clock() * self.total)

@@ -3,6 +3,9 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import orjson
 
 OVERHEAD = 500
 """Bytes an answer takes beside the alert."""
@@ -16,6 +19,19 @@ class Answer:
     fetched_at: datetime
     short_id: str | None = None
     assets: tuple[str, ...] = ()
+
+
+def read(alert: dict[str, Any] | None, asked_at: datetime) -> Answer | None:
+    """Return an alert as it is kept; one nested too deep to be written is none."""
+    if alert is None:
+        return None
+    try:
+        value = orjson.dumps(alert)
+    except TypeError:
+        return None
+    short_id, assets = alert.get("short_id"), alert.get("assets")
+    named = tuple(each for each in assets if isinstance(each, str)) if isinstance(assets, list) else ()
+    return Answer(value, asked_at, short_id if isinstance(short_id, str) else None, named)
 
 
 class Cache:

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 import structlog
 
 from stream import metrics, questions
 from stream.alert_api import BatchRefused, Refused, Unavailable
 from stream.breaker import Breaker
 from stream.budget import Budget
-from stream.cache import Answer, Cache
+from stream.cache import Answer, Cache, read
 from stream.fetching import Api, Fetching, NotFound
 from stream.names import Name, Names
 from stream.questions import Batch, Future, Questions
@@ -110,6 +109,15 @@ class Lookups:
         if futures and rate and len(self.names) / rate <= wait:
             await asyncio.wait(futures, timeout=wait)
 
+    async def before_send(self) -> None:
+        """Hold a call back until its first byte may go.
+
+        Raises Unavailable when calls must stop since it was begun.
+        """
+        await self.budget.leave()
+        if silent := self.breaker.silent_for(_now()):
+            raise Unavailable(self.breaker.reason, silent, counts=False)
+
     async def run(self) -> None:
         """Answer questions until cancelled."""
         async with asyncio.TaskGroup() as calls:
@@ -170,7 +178,7 @@ class Lookups:
         elif error:
             self._fail(batch, error)
         for uuid, waiting in batch.items() if found is not None else ():
-            answer = _answer(found.get(uuid), asked_at)
+            answer = read(found.get(uuid), asked_at)
             if answer:
                 self._cache.put(uuid, answer)
             questions.answer(waiting, answer or NotFound(uuid))
@@ -227,19 +235,6 @@ class Lookups:
     def _fail(self, batch: Batch, error: Exception) -> None:
         for waiting in batch.values():
             questions.answer(waiting, error)
-
-
-def _answer(alert: dict[str, Any] | None, asked_at: datetime) -> Answer | None:
-    """Return an alert as it is kept; one nested too deep to be written is none."""
-    if alert is None:
-        return None
-    try:
-        value = orjson.dumps(alert)
-    except TypeError:
-        return None
-    short_id, assets = alert.get("short_id"), alert.get("assets")
-    named = tuple(each for each in assets if isinstance(each, str)) if isinstance(assets, list) else ()
-    return Answer(value, asked_at, short_id if isinstance(short_id, str) else None, named)
 
 
 def _now() -> float:

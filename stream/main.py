@@ -52,6 +52,7 @@ def run() -> None:
         finish=lambda number, offset: faust_app.finish(app, topics, number, offset),
         stopping=lambda: app.should_stop,
     )
+    api.before_send = lookups.before_send
     gossip = Gossip(kafka, lookups.heard)
     lookups.tell = gossip.tell
     faust_app.connect(app, topics, worker)

@@ -1,6 +1,7 @@
 """The Alert API client against a real local server that answers as badly as servers do."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -66,6 +67,37 @@ def ask(call, *chunks, pause=0.0):
 
 def listed(api):
     return api.listed(UUIDS)
+
+
+def test_a_call_is_held_back_when_the_connection_is_there_and_nothing_was_sent():
+    """Pins httpcore's name for the moment: with another one calls would leave whenever they are ready."""
+    seen = []
+
+    async def scenario():
+        async with contextlib.AsyncExitStack() as stack:
+            server = await stack.enter_async_context(Server(answer(200, b'{"items": []}')))
+            settings = SekoiaSettings(api_key="secret", api_base=server.base, _env_file=None)
+            api = await stack.enter_async_context(AlertApi(settings))
+
+            async def hold():
+                await asyncio.sleep(0.05)
+                seen.append(len(server.requests))
+
+            api.before_send = hold
+            await api.listed(UUIDS)
+            await api.listed(UUIDS)
+            seen.append(len(server.requests))
+
+            async def stop():
+                raise Unavailable("calls must stop", counts=False)
+
+            api.before_send = stop
+            with pytest.raises(Unavailable, match="calls must stop"):
+                await api.listed(UUIDS)
+            seen.append(len(server.requests))
+
+    asyncio.run(scenario())
+    assert seen == [0, 1, 2, 2]
 
 
 def test_the_list_is_asked_for_all_ids_in_one_call():

@@ -158,6 +158,42 @@ def test_the_watch_keeps_an_idle_worker_awake():
     assert virtual_time.run(scenario()) == 0
 
 
+@given(
+    st.lists(st.integers(0, 2), min_size=PARTITIONS, max_size=PARTITIONS),
+    st.lists(st.floats(0.0, 1.2), min_size=1, max_size=10),
+)
+@settings(max_examples=25, deadline=None)
+def test_calls_that_a_busy_loop_makes_late_do_not_arrive_in_a_heap(owners, lateness):
+    async def scenario():
+        loop, times = asyncio.get_running_loop(), []
+
+        async def call(budget, late):
+            await asyncio.sleep(late)
+            await budget.leave()
+            times.append(loop.time())
+
+        async def work(owned):
+            budget = Budget(RATE, clock=lambda: loop.time() + 1_700_000_000.1)
+            budget.share(owned, PARTITIONS, loop.time() - SETTLING)
+            async with asyncio.TaskGroup() as calls:
+                for number in range(1000):
+                    await budget.take()
+                    calls.create_task(call(budget, lateness[number % len(lateness)]))
+
+        workers = [
+            asyncio.create_task(work({number for number, owner in enumerate(owners) if owner == each}))
+            for each in set(owners)
+        ]
+        await asyncio.sleep(30.0)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.wait(workers)
+        assert most_in_any_second(times) <= 5
+        assert len(times) >= 0.8 * 30 * RATE
+
+    virtual_time.run(scenario())
+
+
 def test_it_tells_what_is_left():
     budget = awake(0.0)
     for number in range(30):
