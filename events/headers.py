@@ -26,18 +26,18 @@ class RawHeaders:
 
     def to_kafka(self) -> list[tuple[str, bytes]]:
         """Write them as Kafka headers."""
-        headers = {
-            "event-id": self.event_id,
-            "event-id-kind": self.kind,
-            "delivery-id": self.delivery_id,
-            "received-at": isoformat(self.received_at),
-            "tenant": self.tenant,
-            "hook": self.hook,
-            "origin": self.origin,
-        }
+        headers = [
+            ("event-id", self.event_id.encode()),
+            ("event-id-kind", self.kind.encode()),
+            ("delivery-id", self.delivery_id.encode()),
+            ("received-at", isoformat(self.received_at).encode()),
+            ("tenant", self.tenant.encode()),
+            ("hook", self.hook.encode()),
+            ("origin", self.origin.encode()),
+        ]
         if self.traceparent:
-            headers["traceparent"] = self.traceparent
-        return [(name, value.encode()) for name, value in headers.items()]
+            headers.append(("traceparent", self.traceparent.encode()))
+        return headers
 
     @classmethod
     def from_kafka(cls, headers: Iterable[tuple[str, bytes]] | None) -> "RawHeaders | None":
@@ -106,7 +106,7 @@ def as_text(headers: Iterable[tuple[str, bytes]] | None) -> dict[str, str]:
 
 def isoformat(time: datetime) -> str:
     """Write a time as ISO 8601 in UTC with microseconds."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
+    return (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def parse_time(text: str | None) -> datetime | None:

@@ -1,13 +1,15 @@
 """The HTTP of the public port: uvicorn's protocol, made fit for strangers."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ingest.answers import CROWDED, HEAD_SLOW, HEAD_TOO_LARGE, NOT_HTTP, Answer
+from ingest.app import BODY, REPLY
 from ingest.crowd import Crowd
 from ingest.metrics import Reason
 
@@ -70,6 +72,8 @@ class Door(HttpToolsProtocol):
         """Take a body as complete, unless the parser left it to another protocol."""
         if not (self.parser.should_upgrade() and self._length()):
             super().on_message_complete()
+            # Unless some of it was taken already, this is all of it.
+            self.scope["state"][BODY] = bytes(self.cycle.body)
 
     def _rest(self, data: bytes) -> None:
         """Take the body of a request that asks for another protocol: we speak this one, and its event counts."""
@@ -103,6 +107,18 @@ class Door(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise httptools.HttpParserError("too many requests at once")
         super().on_headers_complete()
+        self.scope["state"][REPLY] = functools.partial(self._reply, self.cycle)
+
+    def _reply(self, cycle: RequestResponseCycle, answer: Answer, *, last: bool) -> bool:
+        """Answer in one write, already put together; False when the sender does not read, or wants it another way."""
+        if last or self.flow.write_paused or not cycle.keep_alive or cycle.response_started:
+            return False
+        if not cycle.disconnected:
+            cycle.response_started = cycle.response_complete = True
+            self.transport.write(answer.kept)
+            cycle.message_event.set()
+            cycle.on_response()
+        return True
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from events.topics import MAX_BODY
+from ingest import app as app_module
 from ingest import body as body_module
 
 DOCUMENTED = (
@@ -203,6 +204,23 @@ def test_a_sender_that_hangs_up_half_way_publishes_nothing(door, known):
     asyncio.run(door.app(scope, receive, send))
     assert door.publisher.records == []
     assert door.count("rejected", reason="disconnected") == 1
+
+
+def test_a_body_that_is_there_is_taken_at_once_and_answered_the_short_way(door, known):
+    replies = []
+
+    async def never(*_):
+        raise AssertionError
+
+    def reply(answer, *, last):
+        replies.append((answer.status, last))
+        return True
+
+    state = {app_module.BODY: DOCUMENTED, app_module.REPLY: reply}
+    scope = {"type": "http", "method": "POST", "path": f"/hooks/{known.token}", "headers": [], "state": state}
+    asyncio.run(door.app(scope, never, never))
+    assert [record.value for record in door.publisher.records] == [DOCUMENTED]
+    assert replies == [(200, False)]
 
 
 def test_not_published_is_503_and_asks_to_come_back(door):

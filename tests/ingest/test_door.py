@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest import crowd, door
+from ingest.answers import ACCEPTED
 
 _spec = importlib.util.spec_from_file_location("served", Path(__file__).with_name("served.py"))
 served = importlib.util.module_from_spec(_spec)
@@ -73,6 +75,29 @@ def test_a_chunked_body_is_put_together(running):
     before = len(running.publisher.bodies)
     assert statuses(running.talk(head, *pieces, b"0\r\n\r\n")) == [200]
     assert running.publisher.bodies[before:] == [EVENT]
+
+
+@pytest.mark.parametrize(
+    ("paused", "kept", "begun", "last"),
+    [(True, True, False, False), (False, False, False, False), (False, True, True, False), (False, True, False, True)],
+)
+def test_the_short_way_is_for_a_sender_that_reads_and_stays(paused, kept, begun, last):
+    one = object.__new__(door.Door)
+    one.flow = SimpleNamespace(write_paused=paused)
+    cycle = SimpleNamespace(keep_alive=kept, response_started=begun, disconnected=False)
+    assert not one._reply(cycle, ACCEPTED, last=last)
+
+
+def test_a_body_in_pieces_is_one_event(running):
+    before = len(running.publisher.bodies)
+    with running.connect() as sock:
+        request = post(EVENT)
+        for piece in (request[:-40], request[-40:-20], request[-20:] + request):
+            sock.sendall(piece)
+            time.sleep(0.05)
+        assert served.answer(sock) == 200
+    time.sleep(0.2)
+    assert running.publisher.bodies[before:] == [EVENT, EVENT]
 
 
 def test_bytes_after_a_good_request_do_not_hide_its_answer(running):
