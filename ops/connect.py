@@ -201,11 +201,11 @@ def _write(before: str, answers: Answers, new: NewHook | None) -> None:
 def _say_what_is_left(new: NewHook | None) -> None:
     settings = IngestSettings()
     given = settings.hooks.get_secret_value()
-    token = new.token if new else given.split(",", 1)[0].partition("=")[2]
+    shown = new.token if new else given.split(",", 1)[0].partition("=")[2]
     # A file or a pipe may be a log; the token is for a person's eyes.
-    if not token:
-        token = f"TOKEN (shown when the hook in {settings.hooks_file} was made; `tocsin hooks new` makes another)"
+    if not shown:
+        shown = f"TOKEN (shown when the hook in {settings.hooks_file} was made; `tocsin hooks new` makes another)"
     elif not sys.stdout.isatty():
-        token = "TOKEN (that of INGEST_HOOKS in .env)"
+        shown = "TOKEN (that of INGEST_HOOKS in .env)"
     scheme = "https" if settings.tls_cert else "http"
-    print(_NEXT.format(scheme=scheme, host=settings.host, port=settings.port, token=token))
+    print(_NEXT.format(scheme=scheme, host=settings.host, port=settings.port, token=shown))
