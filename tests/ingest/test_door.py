@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest import crowd, door
+from ingest import body, crowd, door
 from ingest.answers import ACCEPTED
 
 _spec = importlib.util.spec_from_file_location("served", Path(__file__).with_name("served.py"))
@@ -144,6 +144,13 @@ def test_slow_heads_are_dismissed_and_fast_ones_served(monkeypatch):
         assert running.count("slow") == 2
 
 
+def test_a_slow_body_is_dismissed(running, monkeypatch):
+    monkeypatch.setattr(body, "READ_WITHIN", 0.1)
+    before = len(running.publisher.bodies)
+    assert statuses(running.talk(post(EVENT)[:-20], half_close=False)) == [408]
+    assert running.publisher.bodies[before:] == []
+
+
 def test_when_it_is_crowded_the_longest_idle_makes_room():
     with Served(most=5) as running:
         crowd_ = [running.connect() for _ in range(5)]
@@ -215,8 +222,8 @@ def test_any_bytes_have_whole_answers_and_never_500(running, pieces):
     assert set(found) <= STATUSES
     published = running.publisher.bodies[before:]
     assert found.count(200) <= len(published)
-    for body in published:
-        assert isinstance(orjson.loads(body), dict)
+    for content in published:
+        assert isinstance(orjson.loads(content), dict)
 
 
 JSONISH = st.text(alphabet='{}[]":,0123456789.eE+-\\ntrue ', max_size=60).map(str.encode) | st.binary(max_size=60)
@@ -224,17 +231,17 @@ JSONISH = st.text(alphabet='{}[]":,0123456789.eE+-\\ntrue ', max_size=60).map(st
 
 @settings(max_examples=100, deadline=None)
 @given(JSONISH, st.binary(max_size=30), st.sampled_from(["", "content-type: text/html", "content-encoding: gzip"]))
-def test_a_body_is_published_exactly_when_it_is_an_object(running, body, token, header):
+def test_a_body_is_published_exactly_when_it_is_an_object(running, content, token, header):
     before = len(running.publisher.bodies)
     path = "/hooks/" + (served.TOKEN if header != "content-encoding: gzip" else re.sub(r"\W", "", token.hex()))
-    [status] = statuses(running.talk(post(body, *filter(None, [header]), path=path)))
+    [status] = statuses(running.talk(post(content, *filter(None, [header]), path=path)))
     try:
-        welcome = isinstance(orjson.loads(body), dict)
+        welcome = isinstance(orjson.loads(content), dict)
     except orjson.JSONDecodeError:
         welcome = False
     expected = 404 if served.TOKEN not in path else 200 if welcome else 400
     assert status == expected
-    assert running.publisher.bodies[before:] == ([body] if expected == 200 else [])
+    assert running.publisher.bodies[before:] == ([content] if expected == 200 else [])
 
 
 def test_ten_thousand_are_not_needed_to_see_that_idle_ones_cost_little(running):
