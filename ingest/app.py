@@ -3,7 +3,6 @@
 A bare ASGI callable, because every event passes here: a route inside a framework measured half its speed.
 """
 
-import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from events.topics import MAX_BODY
 from ingest import body
 from ingest.accept import accept
 from ingest.answers import ACCEPTED, METHOD, NOT_FOUND, Answer, Refused, malformed, not_published
+from ingest.delivery_id import delivery_ids
 from ingest.hooks import Hook
 from ingest.metrics import IngestMetrics
 from ingest.publisher import NotPublished, Publisher
@@ -53,6 +53,7 @@ class Webhooks:
         self._publisher = publisher
         self._metrics = metrics
         self._clock = clock
+        self._delivery_ids = delivery_ids()
         self.stopping = False
         """Whether every answer is to be the last on its connection."""
 
@@ -85,7 +86,7 @@ class Webhooks:
             record = accept(
                 content,
                 hook,
-                delivery_id=secrets.token_hex(16),
+                delivery_id=next(self._delivery_ids),
                 received_at=self._clock(),
                 traceparent=headers.get(b"traceparent"),
             )

@@ -76,6 +76,7 @@ class KafkaPublisher:
 
         Raises NotReady.
         """
+        self._loop = asyncio.get_running_loop()  # asking for it is a system call
         try:
             async with asyncio.timeout(None if self._must_reach else RESTART_WITHIN):
                 await self._connect()
@@ -174,7 +175,7 @@ class KafkaPublisher:
         raise NotPublished("Kafka refused the event")
 
     async def _acknowledged(self, ack: asyncio.Future[Any], partition: int, producer: Any) -> None:
-        acked = asyncio.get_running_loop().create_future()
+        acked = self._loop.create_future()
         ack.add_done_callback(functools.partial(_wake, acked))  # a shield, at a third of its cost
         try:
             await acked

@@ -11,31 +11,33 @@ EVERY = 0.02
 
 
 class Patience:
-    """As `asyncio.timeout`, for many tasks with the same number of seconds: `with patience.wait(): …`."""
+    """As `asyncio.timeout`, for many tasks of one loop and the same seconds: `with patience.wait(): …`."""
 
     def __init__(self, seconds: float) -> None:
         """Take the seconds somebody may wait."""
         self._seconds = seconds
         self._waiting: deque[Wait] = deque()
         self._looking = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # asking for it is a system call
 
     def wait(self) -> "Wait":
         """Return what raises TimeoutError in this task unless it is left in time."""
-        wait = Wait(asyncio.current_task(), time.monotonic() + self._seconds)
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        wait = Wait(asyncio.current_task(loop), time.monotonic() + self._seconds)
         self._waiting.append(wait)
         if not self._looking:
             self._looking = True
-            asyncio.get_running_loop().call_later(EVERY, self._look)
+            loop.call_later(EVERY, self._look, loop)
         return wait
 
-    def _look(self) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """End the waits whose time is over; they are in the order in which they began."""
         now = time.monotonic()
         while self._waiting and (self._waiting[0].task is None or self._waiting[0].end <= now):
             self._waiting.popleft().expire()
         self._looking = bool(self._waiting)
         if self._looking:
-            asyncio.get_running_loop().call_later(EVERY, self._look)
+            loop.call_later(EVERY, self._look, loop)
 
 
 class Wait:

@@ -1,6 +1,7 @@
 """The public port, in process: every status, and what becomes of a body."""
 
 import asyncio
+import itertools
 import logging
 from datetime import UTC
 
@@ -13,6 +14,7 @@ from prometheus_client import generate_latest
 from events.topics import MAX_BODY
 from ingest import app as app_module
 from ingest import body as body_module
+from ingest.delivery_id import delivery_ids
 
 DOCUMENTED = (
     b'{"type":"alert","action":"created",\n'
@@ -39,6 +41,12 @@ def test_the_documented_body_is_published_byte_for_byte(door, known):
     assert (headers.tenant, headers.hook, headers.origin, headers.traceparent) == ("default", "soc", "webhook", None)
     assert len(bytes.fromhex(headers.delivery_id)) == 16
     assert door.count("accepted", hook="soc") == 1
+
+
+def test_no_two_deliveries_have_the_same_name():
+    ids = list(itertools.islice(delivery_ids(), 1000))
+    assert len(set(ids)) == 1000
+    assert {len(bytes.fromhex(each)) for each in ids} == {16}
 
 
 def test_posted_twice_it_is_one_event_delivered_twice(door):
