@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from events.identity import Kind
 from events.records import EnrichedEvent
@@ -11,8 +11,7 @@ from events.records import EnrichedEvent
 KafkaHeaders = Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True)
-class RawHeaders:
+class RawHeaders(NamedTuple):
     """How a webhook body came in."""
 
     event_id: str

@@ -49,7 +49,6 @@ class Door(HttpToolsProtocol):
         """Read on, and refuse a head that does not end."""
         if self.transport.is_closing():
             return
-        self._unset_keepalive_if_required()
         if self._left:
             self._rest(data)
             return
@@ -121,9 +120,14 @@ class Door(HttpToolsProtocol):
         return True
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
-        self._crowd.idle(self)
-        super().on_response_complete()
+        """Wait for the next request; the crowd is looked through now and then, so no timer is set for each."""
+        self._crowd.idle(self, self.loop.time())
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours is shorter
         """Refuse what is not HTTP, after the requests before it were answered."""
@@ -138,6 +142,10 @@ class Door(HttpToolsProtocol):
         """Close; a sender in the middle of a head hears why."""
         if not self.transport.is_closing():
             self._refuse(reason, HEAD_SLOW if reason == "slow" and self._head_begun() else None)
+
+    def leave(self) -> None:
+        """Close."""
+        self.transport.close()
 
     def _head_begun(self) -> bool:
         return self.headers is not None

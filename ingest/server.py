@@ -13,7 +13,7 @@ import uvicorn
 
 from events.errors import NotReady
 from ingest.app import Webhooks
-from ingest.crowd import Crowd
+from ingest.crowd import KEEP_ALIVE, Crowd
 from ingest.door import Door
 from ingest.metrics import IngestMetrics
 from ingest.settings import IngestSettings
@@ -23,9 +23,6 @@ FINISH_WITHIN = 7
 
 LEAVE_WITHIN = 2.0
 """Seconds in which connections are told with their next answer to go elsewhere, before idle ones are closed."""
-
-KEEP_ALIVE = 75
-"""Seconds an idle connection is kept: longer than proxies keep theirs, else they post into one that just closed."""
 
 log = structlog.get_logger()
 

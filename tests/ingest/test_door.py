@@ -144,6 +144,20 @@ def test_slow_heads_are_dismissed_and_fast_ones_served(monkeypatch):
         assert running.count("slow") == 2
 
 
+def test_one_idle_for_long_is_closed_without_a_word_and_not_counted(monkeypatch):
+    monkeypatch.setattr(crowd, "KEEP_ALIVE", 0.5)
+    monkeypatch.setattr(crowd, "_SWEEP", 0.05)
+    with Served() as running, running.connect() as idle, running.connect() as lively:
+        assert served.ask(idle, post(EVENT)) == 200
+        began = time.monotonic()
+        while time.monotonic() - began < 1:
+            assert served.ask(lively, post(EVENT)) == 200
+            time.sleep(0.1)
+        idle.settimeout(0.5)
+        assert idle.recv(100) == b""
+        assert sum(map(running.count, ("slow", "crowded"))) == 0
+
+
 def test_a_slow_body_is_dismissed(running, monkeypatch):
     monkeypatch.setattr(body, "READ_WITHIN", 0.1)
     before = len(running.publisher.bodies)
