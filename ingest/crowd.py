@@ -40,7 +40,7 @@ class Crowd:
 
     def reading(self, visitor: Visitor, now: float) -> None:
         """Note that the head of a request is on its way."""
-        self._idle.pop(visitor, None)
+        self.left(visitor)  # so that it goes behind those who came meanwhile
         self._reading[visitor] = now
 
     def is_reading(self, visitor: Visitor) -> bool:

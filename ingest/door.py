@@ -121,13 +121,14 @@ class Door(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request; the crowd is looked through now and then, so no timer is set for each."""
-        self._crowd.idle(self, self.loop.time())
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._crowd.idle(self, self.loop.time())
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours is shorter
         """Refuse what is not HTTP, after the requests before it were answered."""

@@ -144,6 +144,14 @@ def test_slow_heads_are_dismissed_and_fast_ones_served(monkeypatch):
         assert running.count("slow") == 2
 
 
+def test_one_with_requests_in_line_is_not_idle(monkeypatch):
+    monkeypatch.setattr(crowd, "KEEP_ALIVE", 0.2)
+    monkeypatch.setattr(crowd, "_SWEEP", 0.02)
+    with Served() as running:
+        running.publisher.takes = 0.6
+        assert statuses(running.talk(post(EVENT) * 2)) == [200, 200]
+
+
 def test_one_idle_for_long_is_closed_without_a_word_and_not_counted(monkeypatch):
     monkeypatch.setattr(crowd, "KEEP_ALIVE", 0.5)
     monkeypatch.setattr(crowd, "_SWEEP", 0.05)
