@@ -197,10 +197,14 @@ def report(servers):
             f"{' and '.join(idle)} left the core idle: Kafka, the load or another program was the limit, not the server."
         )
 
-    def against(other):
+    def against(other, name="rps"):
         pairs = zip(ours.rounds, servers[other].rounds, strict=True)
-        return statistics.median(mine["rps"] / theirs["rps"] for mine, theirs in pairs)
+        return statistics.median(mine[name] / theirs[name] for mine, theirs in pairs)
 
+    print(
+        "events per second of the server's own processor time: "
+        f"{1 / against('pydantic', 'cpu_us'):.2f} of pydantic, {1 / against('bare', 'cpu_us'):.2f} of bare"
+    )
     print(
         f"rps={ours.median('rps'):.0f} p99_ms={ours.median('p99_ms'):.1f} rss_mb={ours.rss_mb():.0f} "
         f"vs_pydantic={against('pydantic'):.2f} vs_bare={against('bare'):.2f}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from events.identity import Kind
 from events.records import EnrichedEvent
@@ -11,8 +11,7 @@ from events.records import EnrichedEvent
 KafkaHeaders = Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True)
-class RawHeaders:
+class RawHeaders(NamedTuple):
     """How a webhook body came in."""
 
     event_id: str
@@ -26,18 +25,18 @@ class RawHeaders:
 
     def to_kafka(self) -> list[tuple[str, bytes]]:
         """Write them as Kafka headers."""
-        headers = {
-            "event-id": self.event_id,
-            "event-id-kind": self.kind,
-            "delivery-id": self.delivery_id,
-            "received-at": isoformat(self.received_at),
-            "tenant": self.tenant,
-            "hook": self.hook,
-            "origin": self.origin,
-        }
+        headers = [
+            ("event-id", self.event_id.encode()),
+            ("event-id-kind", self.kind.encode()),
+            ("delivery-id", self.delivery_id.encode()),
+            ("received-at", isoformat(self.received_at).encode()),
+            ("tenant", self.tenant.encode()),
+            ("hook", self.hook.encode()),
+            ("origin", self.origin.encode()),
+        ]
         if self.traceparent:
-            headers["traceparent"] = self.traceparent
-        return [(name, value.encode()) for name, value in headers.items()]
+            headers.append(("traceparent", self.traceparent.encode()))
+        return headers
 
     @classmethod
     def from_kafka(cls, headers: Iterable[tuple[str, bytes]] | None) -> "RawHeaders | None":
@@ -106,7 +105,7 @@ def as_text(headers: Iterable[tuple[str, bytes]] | None) -> dict[str, str]:
 
 def isoformat(time: datetime) -> str:
     """Write a time as ISO 8601 in UTC with microseconds."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
+    return (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def parse_time(text: str | None) -> datetime | None:

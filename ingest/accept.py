@@ -1,8 +1,8 @@
 """From a posted body to a record of the raw topic; no clock, no network."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from events.codec import parse_object
 from events.headers import RawHeaders
@@ -11,8 +11,7 @@ from events.identity import identify
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """One record of the raw topic; the value is the body, byte for byte."""
 
     key: bytes

@@ -1,6 +1,7 @@
 """What ingest answers: one plain line, always."""
 
 import http
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from events.topics import MAX_BODY
@@ -24,6 +25,8 @@ class Answer:
     last: dict[str, object] = field(init=False, repr=False)
     """`start`, for the last answer on a connection."""
     line: bytes = field(init=False, repr=False)
+    kept: bytes = field(init=False, repr=False)
+    """The answer as it goes over a connection that is kept."""
 
     def __post_init__(self) -> None:
         line = f"{self.text}\n".encode()
@@ -33,12 +36,16 @@ class Answer:
         object.__setattr__(self, "start", start)
         last = start if CLOSE in self.headers else start | {"headers": [*headers, *self.headers, CLOSE]}
         object.__setattr__(self, "last", last)
+        object.__setattr__(self, "kept", self._raw([*headers, *self.headers]))
 
     @property
     def raw(self) -> bytes:
-        """The answer as it goes over the wire, where no application is asked."""
-        phrase = http.HTTPStatus(self.status).phrase
+        """The last answer of a connection as it goes over the wire, where no application is asked."""
         headers: list[Header] = self.last["headers"]  # type: ignore[assignment]
+        return self._raw(headers)
+
+    def _raw(self, headers: Iterable[Header]) -> bytes:
+        phrase = http.HTTPStatus(self.status).phrase
         lines = [f"HTTP/1.1 {self.status} {phrase}".encode(), *(name + b": " + value for name, value in headers)]
         return b"\r\n".join([*lines, b"", self.line])
 

@@ -4,22 +4,32 @@ A bare ASGI callable, because every event passes here: a route inside a framewor
 """
 
 import time
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from events.errors import MalformedRecord
+from events.topics import MAX_BODY
 from ingest import body
 from ingest.accept import accept
 from ingest.answers import ACCEPTED, METHOD, NOT_FOUND, Answer, Refused, malformed, not_published
+from ingest.delivery_id import delivery_ids
 from ingest.hooks import Hook
 from ingest.metrics import IngestMetrics
 from ingest.publisher import NotPublished, Publisher
 
 PATH = "/hooks/"
+
+BODY = "tocsin.body"
+"""In the state of a request whose body has arrived whole before anybody asked for it."""
+
+REPLY = "tocsin.reply"
+"""In the state of a request: a short way to answer it, where the server has one."""
+
+
+_NOTHING: dict[str, Any] = {}
 
 
 def _now() -> datetime:
@@ -43,6 +53,7 @@ class Webhooks:
         self._publisher = publisher
         self._metrics = metrics
         self._clock = clock
+        self._delivery_ids = delivery_ids()
         self.stopping = False
         """Whether every answer is to be the last on its connection."""
 
@@ -52,6 +63,9 @@ class Webhooks:
             raise NotImplementedError(f"webhooks come over http, not {scope['type']}")
         try:
             answer, unread = await self._accept(scope, receive), False
+            reply = scope.get("state", _NOTHING).get(REPLY)
+            if reply and reply(answer, last=self.stopping):
+                return
         except Refused as refused:
             self._metrics.rejected(refused.reason)
             answer, unread = refused.answer, refused.unread
@@ -64,13 +78,15 @@ class Webhooks:
     async def _accept(self, scope: Scope, receive: Receive) -> Answer:
         hook = self._hook(scope)
         headers = dict(scope["headers"])
-        content = await body.read(receive, headers.get(b"content-length"))
+        content = scope.get("state", _NOTHING).get(BODY)
+        if content is None or len(content) > MAX_BODY:
+            content = await body.read(receive, headers.get(b"content-length"))
         started = time.perf_counter()
         try:
             record = accept(
                 content,
                 hook,
-                delivery_id=uuid.uuid4().hex,
+                delivery_id=next(self._delivery_ids),
                 received_at=self._clock(),
                 traceparent=headers.get(b"traceparent"),
             )

@@ -1,13 +1,15 @@
 """The HTTP of the public port: uvicorn's protocol, made fit for strangers."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ingest.answers import CROWDED, HEAD_SLOW, HEAD_TOO_LARGE, NOT_HTTP, Answer
+from ingest.app import BODY, REPLY
 from ingest.crowd import Crowd
 from ingest.metrics import Reason
 
@@ -47,7 +49,6 @@ class Door(HttpToolsProtocol):
         """Read on, and refuse a head that does not end."""
         if self.transport.is_closing():
             return
-        self._unset_keepalive_if_required()
         if self._left:
             self._rest(data)
             return
@@ -70,6 +71,8 @@ class Door(HttpToolsProtocol):
         """Take a body as complete, unless the parser left it to another protocol."""
         if not (self.parser.should_upgrade() and self._length()):
             super().on_message_complete()
+            # Unless some of it was taken already, this is all of it.
+            self.scope["state"][BODY] = bytes(self.cycle.body)
 
     def _rest(self, data: bytes) -> None:
         """Take the body of a request that asks for another protocol: we speak this one, and its event counts."""
@@ -103,11 +106,29 @@ class Door(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise httptools.HttpParserError("too many requests at once")
         super().on_headers_complete()
+        self.scope["state"][REPLY] = functools.partial(self._reply, self.cycle)
+
+    def _reply(self, cycle: RequestResponseCycle, answer: Answer, *, last: bool) -> bool:
+        """Answer in one write, already put together; False when the sender does not read, or wants it another way."""
+        if last or self.flow.write_paused or not cycle.keep_alive or cycle.response_started:
+            return False
+        if not cycle.disconnected:
+            cycle.response_started = cycle.response_complete = True
+            self.transport.write(answer.kept)
+            cycle.message_event.set()
+            cycle.on_response()
+        return True
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
-        self._crowd.idle(self)
-        super().on_response_complete()
+        """Wait for the next request; the crowd is looked through now and then, so no timer is set for each."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._crowd.idle(self, self.loop.time())
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours is shorter
         """Refuse what is not HTTP, after the requests before it were answered."""
@@ -122,6 +143,10 @@ class Door(HttpToolsProtocol):
         """Close; a sender in the middle of a head hears why."""
         if not self.transport.is_closing():
             self._refuse(reason, HEAD_SLOW if reason == "slow" and self._head_begun() else None)
+
+    def leave(self) -> None:
+        """Close."""
+        self.transport.close()
 
     def _head_begun(self) -> bool:
         return self.headers is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -16,11 +17,11 @@ from events.settings import KafkaSettings
 from ingest import workers
 from ingest.admin import create_admin
 from ingest.app import PATH, Webhooks
-from ingest.crowd import most_connections
+from ingest.crowd import KEEP_ALIVE, most_connections
 from ingest.durable import durable
 from ingest.live_hooks import LiveHooks
 from ingest.metrics import IngestMetrics
-from ingest.server import KEEP_ALIVE, PublicServer, Server, configured
+from ingest.server import PublicServer, Server, configured
 from ingest.settings import IngestSettings
 
 __all__ = ["KEEP_ALIVE", "bind", "run", "serve"]
@@ -79,6 +80,8 @@ async def serve(
             serving = asyncio.create_task(admin.serve([admin_socket]))
             url = f"{'https' if settings.tls_cert else 'http'}://{settings.host}:{settings.port}{PATH}…"
             log.info("ingest_ready", url=url, hooks=hooks.names)
+            gc.collect()
+            gc.freeze()  # what is here now stays: looking through it again and again holds up everybody for milliseconds
             await public.serve([public_socket])
         following.cancel()
         admin.should_exit = True

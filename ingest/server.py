@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import functools
 import socket
+import ssl
 from collections.abc import Generator
 from typing import Any
 
+import structlog
 import uvicorn
 
 from events.errors import NotReady
 from ingest.app import Webhooks
-from ingest.crowd import Crowd
+from ingest.crowd import KEEP_ALIVE, Crowd
 from ingest.door import Door
 from ingest.metrics import IngestMetrics
 from ingest.settings import IngestSettings
@@ -22,8 +24,7 @@ FINISH_WITHIN = 7
 LEAVE_WITHIN = 2.0
 """Seconds in which connections are told with their next answer to go elsewhere, before idle ones are closed."""
 
-KEEP_ALIVE = 75
-"""Seconds an idle connection is kept: longer than proxies keep theirs, else they post into one that just closed."""
+log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
@@ -58,12 +59,23 @@ class PublicServer(Server):
         self._sweeping = asyncio.create_task(self._crowd.sweep())
 
     def reload_certificate(self) -> None:
-        """Use the certificate now on disk for new connections.
+        """Use the certificate now on disk for new connections; one that cannot be read changes nothing."""
+        if not self.config.ssl:
+            return
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                *self._certificate
+            )  # half of one breaks
+            self.config.ssl.load_cert_chain(*self._certificate)
+        except OSError as error:  # ssl.SSLError is one
+            log.error("certificate_not_read", reason=str(error))
+        else:
+            log.info("certificate_read")
 
-        Raises OSError, and ssl.SSLError which is one, when it cannot be read; the old one stays.
-        """
-        if self.config.ssl:
-            self.config.ssl.load_cert_chain(str(self.config.ssl_certfile), self.config.ssl_keyfile)
+    @property
+    def _certificate(self) -> tuple[str, str | None]:
+        key = self.config.ssl_keyfile
+        return str(self.config.ssl_certfile), str(key) if key else None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nobody new, answer everybody who is there and ask them to leave, then close."""

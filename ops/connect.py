@@ -15,9 +15,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import SecretStr
 
 from events.errors import NotReady
-from ingest.hooks import Hooks
+from ingest.hooks import Hooks, line
 from ingest.settings import IngestSettings
-from ops import env_file, tenant, trial_card
+from ops import env_file, hooks, tenant, trial_card
 from sinks.settings import SinksSettings
 from sinks.text import clean
 from stream.settings import Region, SekoiaSettings
@@ -32,7 +32,7 @@ The region stands in the address of your console: app.sekoia.io is FRA1, app.fra
 _NEXT = """
 What is left (docs/connect-sekoia.md shows each step):
   1. start it:            tocsin up
-  2. let Sekoia reach it: a reverse proxy, or for a first try a tunnel to http://{host}:{port}
+  2. let Sekoia reach it: a reverse proxy, or for a first try a tunnel to {scheme}://{host}:{port}
   3. a notification rule whose WebHook URL is
        https://YOUR-ADDRESS/hooks/{token}"""
 
@@ -45,6 +45,15 @@ class Answers:
     teams_url: str
 
 
+@dataclass(frozen=True)
+class NewHook:
+    """The hook that is made where there is none: a line of INGEST_HOOKS_FILE where that is set, else INGEST_HOOKS."""
+
+    name: str
+    token: str
+    file: Path | None
+
+
 def run(*, region: str = "", hook: str = "sekoia", ask: bool = True) -> None:
     """Ask, check each answer at once, write `.env`, say what is left to do.
 
@@ -53,15 +62,15 @@ def run(*, region: str = "", hook: str = "sekoia", ask: bool = True) -> None:
     """
     if ask and not sys.stdin.isatty():
         raise NotReady("There is no terminal to ask in: set SEKOIA_API_KEY and TEAMS_WEBHOOK_URL and add --no-input.")
-    hooks = _hooks(hook)
+    new = _new_hook(hook, ask=ask)
     before = env_file.read(ENV)
     try:
         answers = _converse(region) if ask else _given(region)
     except (KeyboardInterrupt, EOFError):
         print("\nStopped. Nothing was written.")
         sys.exit(INTERRUPTED)
-    _write(before, answers, hooks)
-    _say_what_is_left(hooks or IngestSettings().hooks.get_secret_value())
+    _write(before, answers, new)
+    _say_what_is_left(new)
 
 
 def _converse(region: str) -> Answers:
@@ -150,25 +159,38 @@ def _try(url: str, sekoia: SekoiaSettings, found: tenant.Found) -> None:
     print(f"  The workflow took the card marked {trial_card.MARK} ({status}); look whether the channel shows it.")
 
 
-def _hooks(name: str) -> str:
-    """Return INGEST_HOOKS with a new hook, "" when hooks are there already."""
+def _new_hook(name: str, *, ask: bool) -> NewHook | None:
+    """Return the hook to make, None when there are hooks already, in the settings or in the file they name."""
     settings = IngestSettings()
-    if settings.hooks.get_secret_value():
-        Hooks.parse(settings.hooks.get_secret_value())
-        return ""
-    hooks = f"{name}={secrets.token_urlsafe(24)}"
-    Hooks.parse(hooks)
-    return hooks
+    given, file = settings.hooks.get_secret_value(), settings.hooks_file
+    if given:
+        Hooks.parse(given, settings.networks)
+    if (hooks.named(file) if file else []) or given:
+        return None
+    new = NewHook(name, secrets.token_urlsafe(24), file)
+    if not file:
+        Hooks.parse(f"{name}={new.token}", settings.networks)
+    elif not ask:
+        raise NotReady(
+            f"{file} has no hook yet, and keeps only a token's SHA-256, so nobody could be shown the token: "
+            f"run `tocsin hooks new {name}` first."
+        )
+    else:
+        line(name, new.token)
+    return new
 
 
-def _write(before: str, answers: Answers, hooks: str) -> None:
+def _write(before: str, answers: Answers, new: NewHook | None) -> None:
     values: dict[str, Any] = {
         "SEKOIA_REGION": answers.sekoia.region,
         "SEKOIA_API_KEY": answers.sekoia.api_key.get_secret_value(),
         "TEAMS_WEBHOOK_URL": answers.teams_url,
-        "INGEST_HOOKS": hooks,
+        "INGEST_HOOKS": f"{new.name}={new.token}" if new and not new.file else "",
     }
     values = {name: value for name, value in values.items() if value}
+    if new and new.file:
+        hooks.add(new.file, line(new.name, new.token))
+        print(f"The hook {new.name} is in {new.file}, its token as SHA-256 only: copy the address below now.")
     env_file.write(ENV, env_file.changed(before, values))
     print(f"Written to {ENV}, readable by you only: {', '.join(values)}.")
     for name, value in values.items():
@@ -176,9 +198,14 @@ def _write(before: str, answers: Answers, hooks: str) -> None:
             print(f"  Mind that {name} is also set in the environment, which wins over {ENV}.")
 
 
-def _say_what_is_left(hooks: str) -> None:
+def _say_what_is_left(new: NewHook | None) -> None:
     settings = IngestSettings()
-    token = hooks.split(",", 1)[0].partition("=")[2]
+    given = settings.hooks.get_secret_value()
+    shown = new.token if new else given.split(",", 1)[0].partition("=")[2]
     # A file or a pipe may be a log; the token is for a person's eyes.
-    shown = token if sys.stdout.isatty() else "TOKEN (that of INGEST_HOOKS in .env)"
-    print(_NEXT.format(host=settings.host, port=settings.port, token=shown))
+    if not shown:
+        shown = f"TOKEN (shown when the hook in {settings.hooks_file} was made; `tocsin hooks new` makes another)"
+    elif not sys.stdout.isatty():
+        shown = "TOKEN (that of INGEST_HOOKS in .env)"
+    scheme = "https" if settings.tls_cert else "http"
+    print(_NEXT.format(scheme=scheme, host=settings.host, port=settings.port, token=shown))

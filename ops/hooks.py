@@ -42,13 +42,25 @@ def new(
     print(f"URL of the hook {name}, shown this once:\n\n  {base}/hooks/{token}\n\n{kept}")
 
 
+def named(path: Path) -> list[str]:
+    """Return the names of the hooks in the file, none where there is no file yet.
+
+    Raises NotReady when it cannot be read, or holds something that is no hook.
+    """
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotReady(f"INGEST_HOOKS_FILE cannot be read: {path} ({type(error).__name__}).") from error
+    return hooks.Hooks.parse_file(text).names
+
+
 def add(path: Path, entry: str) -> None:
     """Append a line to the file, made readable by its owner only, and see it onto the disk.
 
     Raises NotReady when it cannot be written, or holds something that is no hook.
     """
+    named(path)
     try:
-        hooks.Hooks.parse_file(path.read_text(encoding="utf-8") if path.exists() else "")
         number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(number, "rb+", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)

@@ -14,10 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from events.topics import MAX_BODY
-from ingest import main
+from ingest import live_hooks, main, workers
+from ingest.live_hooks import LiveHooks
 from ingest.settings import IngestSettings
+from ops.cli import app
 from tests.docs.snippets import DOCS, snippets
 
 PAGE = "exposing.md"
@@ -153,3 +156,54 @@ def test_the_figures_of_the_page_are_those_of_the_code():
     }
     assert int(re.search(r"keepalive_timeout (\d+)s", config)[1]) < main.KEEP_ALIVE
     assert f"idle connections for {main.KEEP_ALIVE} s" in config
+
+
+def settings_of(block: str) -> IngestSettings:
+    Path(".env").write_text(block)
+    return IngestSettings()
+
+
+def test_the_networks_of_the_page_are_kept_behind_its_proxy():
+    blocks = snippets(PAGE, "ini")
+    hooks = LiveHooks(settings_of(next(block for block in blocks if "INGEST_NETWORKS" in block)))
+
+    def opens(token: str, client: str, forwarded: str) -> bool:
+        headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+        return hooks.find(token, {"client": (client, 1), "headers": headers}) is not None
+
+    sekoia, lab = "TOKEN-OF-SEKOIA-ONLY", "TOKEN-OF-THE-LABORATORY"
+    assert opens(sekoia, "127.0.0.1", "192.0.2.7")
+    assert opens(sekoia, "127.0.0.1", "203.0.113.66, 192.0.2.7")
+    assert opens(sekoia, "192.0.2.7", "")
+    assert opens(lab, "203.0.113.66", "")
+    assert not opens(sekoia, "127.0.0.1", "192.0.2.7, 203.0.113.66")
+    assert not opens(sekoia, "203.0.113.66", "192.0.2.7")
+
+
+def test_the_tls_settings_of_the_page_are_settings():
+    [block] = [block for block in snippets(PAGE, "ini") if "INGEST_TLS_CERT" in block]
+    settings = settings_of(block)
+    assert (settings.host, settings.port) == ("0.0.0.0", 8443)
+    assert str(settings.tls_cert) == "/etc/ssl/hooks.example.org.pem"
+    assert str(settings.tls_key) == "/etc/ssl/hooks.example.org.key"
+
+
+def test_every_setting_and_figure_of_the_page_exists():
+    text = (DOCS / PAGE).read_text(encoding="utf-8")
+    named = set(re.findall(r"INGEST_[A-Z_]+", text))
+    assert named <= {f"INGEST_{name.upper()}" for name in IngestSettings.model_fields}
+    assert {"INGEST_HOOKS_FILE", "INGEST_WORKERS", "INGEST_NETWORKS", "INGEST_TRUSTED_PROXIES"} <= named
+    assert f"`INGEST_MAX_CONNECTIONS` ({IngestSettings.model_fields['max_connections'].default:,})" in text
+    assert f"takes {workers.STOP_WITHIN:.0f} seconds at most" in text
+    assert live_hooks.LOOK_EVERY == 2
+
+
+def test_the_command_of_the_page_makes_a_hook(monkeypatch):
+    [command] = re.findall(r"tocsin (hooks new .*)", (DOCS / PAGE).read_text(encoding="utf-8"))
+    monkeypatch.setenv("INGEST_HOOKS_FILE", "hooks")
+    said = CliRunner().invoke(app, command.split())
+    assert said.exit_code == 0, said.output
+    token = re.search(r"https://hooks\.example\.org/hooks/(\S+)", said.output)[1]
+    hook = LiveHooks(IngestSettings()).find(token, {"client": ("192.0.2.9", 1), "headers": []})
+    assert hook.name == "sekoia"
+    assert token not in Path("hooks").read_text()

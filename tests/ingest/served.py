@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 from prometheus_client import CollectorRegistry
 
+from ingest import server
 from ingest.app import Webhooks
 from ingest.hooks import Hooks
 from ingest.metrics import IngestMetrics
-from ingest.server import PublicServer
 from ingest.settings import IngestSettings
 
 TOKEN = "s3cret-token-of-the-soc"
@@ -50,7 +50,7 @@ class Served:
         metrics = IngestMetrics(self.registry)
         hooks = Hooks.parse(f"soc={TOKEN}")
         known = SimpleNamespace(find=lambda token, scope: hooks.find(token))
-        self.server = PublicServer(self.settings, Webhooks(known, self.publisher, metrics), metrics, self.most)
+        self.server = server.PublicServer(self.settings, Webhooks(known, self.publisher, metrics), metrics, self.most)
         serving = asyncio.create_task(self.server.serve([self.listener]))
         while not self.server.started:
             await asyncio.sleep(0.01)

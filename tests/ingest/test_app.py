@@ -1,6 +1,7 @@
 """The public port, in process: every status, and what becomes of a body."""
 
 import asyncio
+import itertools
 import logging
 from datetime import UTC
 
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from events.topics import MAX_BODY
+from ingest import app as app_module
 from ingest import body as body_module
+from ingest.delivery_id import delivery_ids
 
 DOCUMENTED = (
     b'{"type":"alert","action":"created",\n'
@@ -38,6 +41,12 @@ def test_the_documented_body_is_published_byte_for_byte(door, known):
     assert (headers.tenant, headers.hook, headers.origin, headers.traceparent) == ("default", "soc", "webhook", None)
     assert len(bytes.fromhex(headers.delivery_id)) == 16
     assert door.count("accepted", hook="soc") == 1
+
+
+def test_no_two_deliveries_have_the_same_name():
+    ids = list(itertools.islice(delivery_ids(), 1000))
+    assert len(set(ids)) == 1000
+    assert {len(bytes.fromhex(each)) for each in ids} == {16}
 
 
 def test_posted_twice_it_is_one_event_delivered_twice(door):
@@ -203,6 +212,23 @@ def test_a_sender_that_hangs_up_half_way_publishes_nothing(door, known):
     asyncio.run(door.app(scope, receive, send))
     assert door.publisher.records == []
     assert door.count("rejected", reason="disconnected") == 1
+
+
+def test_a_body_that_is_there_is_taken_at_once_and_answered_the_short_way(door, known):
+    replies = []
+
+    async def never(*_):
+        raise AssertionError
+
+    def reply(answer, *, last):
+        replies.append((answer.status, last))
+        return True
+
+    state = {app_module.BODY: DOCUMENTED, app_module.REPLY: reply}
+    scope = {"type": "http", "method": "POST", "path": f"/hooks/{known.token}", "headers": [], "state": state}
+    asyncio.run(door.app(scope, never, never))
+    assert [record.value for record in door.publisher.records] == [DOCUMENTED]
+    assert replies == [(200, False)]
 
 
 def test_not_published_is_503_and_asks_to_come_back(door):

@@ -6,13 +6,15 @@ import re
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest import crowd, door
+from ingest import body, crowd, door
+from ingest.answers import ACCEPTED
 
 _spec = importlib.util.spec_from_file_location("served", Path(__file__).with_name("served.py"))
 served = importlib.util.module_from_spec(_spec)
@@ -75,6 +77,29 @@ def test_a_chunked_body_is_put_together(running):
     assert running.publisher.bodies[before:] == [EVENT]
 
 
+@pytest.mark.parametrize(
+    ("paused", "kept", "begun", "last"),
+    [(True, True, False, False), (False, False, False, False), (False, True, True, False), (False, True, False, True)],
+)
+def test_the_short_way_is_for_a_sender_that_reads_and_stays(paused, kept, begun, last):
+    one = object.__new__(door.Door)
+    one.flow = SimpleNamespace(write_paused=paused)
+    cycle = SimpleNamespace(keep_alive=kept, response_started=begun, disconnected=False)
+    assert not one._reply(cycle, ACCEPTED, last=last)
+
+
+def test_a_body_in_pieces_is_one_event(running):
+    before = len(running.publisher.bodies)
+    with running.connect() as sock:
+        request = post(EVENT)
+        for piece in (request[:-40], request[-40:-20], request[-20:] + request):
+            sock.sendall(piece)
+            time.sleep(0.05)
+        sock.shutdown(socket.SHUT_WR)
+        assert statuses(served.read_all(sock)) == [200, 200]
+    assert running.publisher.bodies[before:] == [EVENT, EVENT]
+
+
 def test_bytes_after_a_good_request_do_not_hide_its_answer(running):
     running.publisher.takes = 0.05
     try:
@@ -117,6 +142,35 @@ def test_slow_heads_are_dismissed_and_fast_ones_served(monkeypatch):
         assert served.read_all(silent) == b""
         assert served.ask(idle, post(EVENT)) == 200  # idle between requests is no crime
         assert running.count("slow") == 2
+
+
+def test_one_with_requests_in_line_is_not_idle(monkeypatch):
+    monkeypatch.setattr(crowd, "KEEP_ALIVE", 0.2)
+    monkeypatch.setattr(crowd, "_SWEEP", 0.02)
+    with Served() as running:
+        running.publisher.takes = 0.6
+        assert statuses(running.talk(post(EVENT) * 2)) == [200, 200]
+
+
+def test_one_idle_for_long_is_closed_without_a_word_and_not_counted(monkeypatch):
+    monkeypatch.setattr(crowd, "KEEP_ALIVE", 0.5)
+    monkeypatch.setattr(crowd, "_SWEEP", 0.05)
+    with Served() as running, running.connect() as idle, running.connect() as lively:
+        assert served.ask(idle, post(EVENT)) == 200
+        began = time.monotonic()
+        while time.monotonic() - began < 1:
+            assert served.ask(lively, post(EVENT)) == 200
+            time.sleep(0.1)
+        idle.settimeout(0.5)
+        assert idle.recv(100) == b""
+        assert sum(map(running.count, ("slow", "crowded"))) == 0
+
+
+def test_a_slow_body_is_dismissed(running, monkeypatch):
+    monkeypatch.setattr(body, "READ_WITHIN", 0.1)
+    before = len(running.publisher.bodies)
+    assert statuses(running.talk(post(EVENT)[:-20], half_close=False)) == [408]
+    assert running.publisher.bodies[before:] == []
 
 
 def test_when_it_is_crowded_the_longest_idle_makes_room():
@@ -190,8 +244,8 @@ def test_any_bytes_have_whole_answers_and_never_500(running, pieces):
     assert set(found) <= STATUSES
     published = running.publisher.bodies[before:]
     assert found.count(200) <= len(published)
-    for body in published:
-        assert isinstance(orjson.loads(body), dict)
+    for content in published:
+        assert isinstance(orjson.loads(content), dict)
 
 
 JSONISH = st.text(alphabet='{}[]":,0123456789.eE+-\\ntrue ', max_size=60).map(str.encode) | st.binary(max_size=60)
@@ -199,17 +253,17 @@ JSONISH = st.text(alphabet='{}[]":,0123456789.eE+-\\ntrue ', max_size=60).map(st
 
 @settings(max_examples=100, deadline=None)
 @given(JSONISH, st.binary(max_size=30), st.sampled_from(["", "content-type: text/html", "content-encoding: gzip"]))
-def test_a_body_is_published_exactly_when_it_is_an_object(running, body, token, header):
+def test_a_body_is_published_exactly_when_it_is_an_object(running, content, token, header):
     before = len(running.publisher.bodies)
     path = "/hooks/" + (served.TOKEN if header != "content-encoding: gzip" else re.sub(r"\W", "", token.hex()))
-    [status] = statuses(running.talk(post(body, *filter(None, [header]), path=path)))
+    [status] = statuses(running.talk(post(content, *filter(None, [header]), path=path)))
     try:
-        welcome = isinstance(orjson.loads(body), dict)
+        welcome = isinstance(orjson.loads(content), dict)
     except orjson.JSONDecodeError:
         welcome = False
     expected = 404 if served.TOKEN not in path else 200 if welcome else 400
     assert status == expected
-    assert running.publisher.bodies[before:] == ([body] if expected == 200 else [])
+    assert running.publisher.bodies[before:] == ([content] if expected == 200 else [])
 
 
 def test_ten_thousand_are_not_needed_to_see_that_idle_ones_cost_little(running):

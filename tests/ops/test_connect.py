@@ -20,6 +20,7 @@ from typing import Self
 import pytest
 from dotenv import dotenv_values
 
+from ingest.hooks import Hooks
 from sandbox import alert_api
 from sandbox.alert_gate import API_KEY, POWERLESS_KEY
 from sandbox.firewall import Firewall
@@ -187,6 +188,35 @@ def test_a_second_run_keeps_what_enter_keeps(simulated):
         "SEKOIA_REGION": "FRA1",
     }
     assert simulated.teams.posts == []
+
+
+def test_hooks_of_a_file_count_and_no_second_one_is_made(simulated):
+    Path("hooks").write_text(f"soc {'a' * 64}\n")
+    Path(".env").write_text("INGEST_HOOKS_FILE=hooks\nINGEST_TLS_CERT=cert.pem\n")
+    env = simulated.environment(SEKOIA_API_KEY=API_KEY)
+    done = run(env, "--no-input")
+    assert done.returncode == 0, done.stderr
+    assert "INGEST_HOOKS" not in dotenv_values(".env")
+    assert Path("hooks").read_text() == f"soc {'a' * 64}\n"
+    assert "`tocsin hooks new` makes another" in done.stdout
+    assert "https://127.0.0.1:8080" in done.stdout
+
+
+def test_a_file_without_a_hook_gets_the_first_one_as_a_hash_and_the_address_is_shown(simulated):
+    Path(".env").write_text("INGEST_HOOKS_FILE=hooks\n")
+    done = run(simulated.environment(SEKOIA_API_KEY=API_KEY), "--no-input")
+    assert (done.returncode, Path("hooks").exists()) == (2, False)
+    assert "run `tocsin hooks new sekoia` first" in done.stderr
+    terminal = Terminal(simulated.environment())
+    terminal.answer("API key .not shown", API_KEY)
+    assert not Path("hooks").exists()  # nothing is written before the end
+    terminal.answer("URL .not shown, Enter skips", "")
+    assert terminal.end() == 0, terminal.text
+    token = re.search(r"https://YOUR-ADDRESS/hooks/(\S+)", terminal.text)[1]
+    assert Hooks.parse_file(Path("hooks").read_text()).find(token).name == "sekoia"
+    assert stat.S_IMODE(Path("hooks").stat().st_mode) == 0o600
+    assert "INGEST_HOOKS" not in dotenv_values(".env")
+    assert token not in Path(".env").read_text() + Path("hooks").read_text()
 
 
 @pytest.mark.parametrize("prompt", ["API key .not shown", "URL .not shown"])
