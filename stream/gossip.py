@@ -21,11 +21,13 @@ COPIES = 3
 """Partitions each word is written to: their leaders are rarely all away at once."""
 FRESH = 10.0
 """Seconds for which an error is of interest (the period of the vendor's rule)."""
+LONGEST = 600.0
+"""Seconds a worker may be silent after one; so far back a new worker listens."""
 WAITING = 20
 """Words that wait for the brokers; more would be stale anyway."""
 
-Heard = Callable[[str, float | None], None]
-"""Takes the reason, and the pause the vendor asked for in seconds."""
+Heard = Callable[[str, float], None]
+"""Takes the reason, and the seconds for which the other is silent yet."""
 
 
 class Gossip:
@@ -38,10 +40,13 @@ class Gossip:
         self._heard = heard
         self._name = secrets.token_hex(8)
         self._words: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
+        self.up_to_date = asyncio.Event()
+        """Set when everything was heard that others said before this worker started."""
 
-    def tell(self, reason: str, retry_after: float | None) -> None:
-        """Say that a call has failed."""
-        word = {"worker": self._name, "at": time.time(), "reason": reason, "retry_after": retry_after}
+    def tell(self, reason: str, silent_for: float) -> None:
+        """Say that a call has failed, and how many seconds none will follow."""
+        now = time.time()
+        word = {"worker": self._name, "at": now, "reason": reason, "until": now + silent_for}
         if not self._words.full():
             self._words.put_nowait(orjson.dumps(word))
 
@@ -68,23 +73,36 @@ class Gossip:
         return True
 
     async def _listen(self) -> None:
-        # From the end, also where a partition lost what was only on its leader: old words are worth nothing.
+        # On from the end where a partition lost what was only on its leader: that is in another partition.
         consumer = AIOKafkaConsumer(**self._client, auto_offset_reset="latest", enable_auto_commit=False)
         async with consumer:
-            consumer.assign(self._partitions[:COPIES])
-            await consumer.seek_to_end()
+            ends = await self._go_back(consumer)
             while True:
-                for records in (await consumer.getmany(timeout_ms=60_000)).values():
+                if not self.up_to_date.is_set() and all([await consumer.position(p) >= end for p, end in ends.items()]):
+                    self.up_to_date.set()
+                for records in (await consumer.getmany(timeout_ms=500)).values():
                     for record in records:
                         if record.key == KEY:
                             self.hear(record.value)
+
+    async def _go_back(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """Read from what may still matter on; a worker that was killed has forgotten its own errors too."""
+        places = self._partitions[:COPIES]
+        consumer.assign(places)
+        since = int((time.time() - LONGEST) * 1000)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
+        found = await consumer.offsets_for_times(dict.fromkeys(places, since))
+        for place in places:
+            consumer.seek(place, found[place].offset if found[place] else ends[place])
+        return ends
 
     def hear(self, word: bytes | None) -> None:
         """Take one word; our own, stale ones and what is none are passed over."""
         try:
             said = orjson.loads(word or b"")
-            worker, at, reason, pause = (said[name] for name in ("worker", "at", "reason", "retry_after"))
-            if worker != self._name and abs(time.time() - at) < FRESH:
-                self._heard(str(reason)[:200], None if pause is None else float(pause))
+            worker, at, reason, until = (said[name] for name in ("worker", "at", "reason", "until"))
+            silent = min(until - time.time(), LONGEST)
+            if worker != self._name and (abs(time.time() - at) < FRESH or silent > 0):
+                self._heard(str(reason)[:200], max(silent, 0.0))
         except (ValueError, TypeError, KeyError):
             log.warning("gossip_not_understood")

@@ -27,8 +27,8 @@ ALERTS_BEFORE_NAME = 3
 """Calls for alerts before one for a name, while both wait."""
 
 
-Tell = Callable[[str, float | None], None]
-"""Takes a reason, and the pause the vendor asked for in seconds."""
+Tell = Callable[[str, float], None]
+"""Takes a reason, and the seconds for which no call will follow."""
 
 
 class Exhausted(Unavailable):
@@ -51,7 +51,7 @@ class Lookups:
         self._cache = Cache(CACHE)
         self._fetching = Fetching(api, budget)
         self._for_alerts = 0
-        self.tell: Tell = lambda _reason, _retry_after: None
+        self.tell: Tell = lambda _reason, _silent_for: None
         """Tells the other workers of an error."""
 
     @property
@@ -64,9 +64,9 @@ class Lookups:
         """How many alerts this worker can ask for inside its budget."""
         return self.budget.rate * self._size
 
-    def heard(self, reason: str, retry_after: float | None) -> None:
+    def heard(self, reason: str, silent_for: float) -> None:
         """Take another worker's word for an error: the vendor counts them together."""
-        if self.breaker.heard(_now(), reason, retry_after):
+        if self.breaker.heard(_now(), reason, silent_for or None):
             log.warning("breaker_opened", reason=f"another worker: {reason}")
 
     @property
@@ -213,7 +213,7 @@ class Lookups:
                 self._failed(Unavailable(str(error)))
             else:
                 self.breaker.refuse(_now(), str(error))
-                self.tell(self.breaker.reason, None)
+                self.tell(self.breaker.reason, self.breaker.silent_for(_now()))
                 log.error("api_key_refused", reason=str(error))
             return None, error if names else Unavailable(str(error))
         except Unavailable as error:
@@ -228,8 +228,9 @@ class Lookups:
         metrics.API_CALLS.labels(outcome="unavailable").inc()
         if not error.counts:
             return
-        self.tell(f"Alert API: {error}", error.retry_after)
-        if self.breaker.error(_now(), f"Alert API: {error}", error.retry_after):
+        opened = self.breaker.error(_now(), f"Alert API: {error}", error.retry_after)
+        self.tell(f"Alert API: {error}", self.breaker.silent_for(_now()))
+        if opened:
             log.warning("breaker_opened", reason=str(error), seconds=round(self.breaker.silent_for(_now())))
 
     def _fail(self, batch: Batch, error: Exception) -> None:

@@ -64,7 +64,7 @@ def run() -> None:
 def _begin(lookups: Lookups, gossip: Gossip, worker: Worker, stopping: Callable[[], bool]) -> None:
     """Start what needs the running loop."""
     loop = asyncio.get_running_loop()
-    for name, work in (("lookups", lookups.run()), ("gossip", gossip.run())):
+    for name, work in (("lookups", _look_up(lookups, gossip)), ("gossip", gossip.run())):
         task = loop.create_task(work, name=name)
         task.add_done_callback(
             lambda done: done.cancelled() or stopping() or end_process(f"{done.get_name()} failed", done.exception())
@@ -73,3 +73,9 @@ def _begin(lookups: Lookups, gossip: Gossip, worker: Worker, stopping: Callable[
         lambda: watchdog.Pulse(worker.owned, worker.waiting, worker.acknowledged, stopping()),
         loop,
     )
+
+
+async def _look_up(lookups: Lookups, gossip: Gossip) -> None:
+    """Call nobody before knowing of what others, or this worker in its last life, were refused."""
+    await gossip.up_to_date.wait()
+    await lookups.run()

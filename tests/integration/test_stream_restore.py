@@ -173,17 +173,23 @@ def test_after_an_outage_marks_reach_back_from_the_first_record_that_waits(kafka
 
 def test_a_word_reaches_the_other_workers_and_no_checkpoint(kafka_settings):
     async def scenario() -> None:
-        heard: list[tuple[str, float | None]] = []
+        heard: list[tuple[str, float]] = []
         talkers = [Gossip(kafka_settings, lambda *word: heard.append(word)) for _ in range(3)]
         tasks = [asyncio.create_task(each.run()) for each in talkers]
         async with asyncio.timeout(60):
             while len(heard) < 2:  # until both others listen, nobody remembers what was said
-                talkers[0].tell("status 503", 5.0)
+                talkers[0].tell("status 503", 300.0)
                 await asyncio.sleep(0.5)
+            late: list[float] = []
+            newcomer = Gossip(kafka_settings, lambda _reason, silent_for: late.append(silent_for))
+            tasks.append(asyncio.create_task(newcomer.run()))
+            await newcomer.up_to_date.wait()
+            assert late, "who starts anew has heard of it before it calls anybody"
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        assert set(heard) == {("status 503", 5.0)}
+        assert {reason for reason, _ in heard} == {"status 503"}
+        assert all(200 < silent_for <= 300 for silent_for in [*late, *(silent for _, silent in heard)])
         async with owner(kafka_settings) as one:
             assert one.state.checkpointed == 0
 
