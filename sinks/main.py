@@ -57,7 +57,7 @@ def choose(rules: Rules, name: str, type_: str) -> list[Target]:
     """
     known = list(rules.targets)
     if name and name not in rules.targets:
-        raise NotReady(f"There is no target {name!r}{shelf.did_you_mean(name, [*known, 'archive'])}.")
+        raise NotReady(f"There is no target {name!r}{shelf.did_you_mean(name, [*known, 'archive'])}")
     if type_:
         shelf.find(type_)
     chosen = [t for t in rules.targets.values() if (not name or t.name == name) and (not type_ or t.type == type_)]

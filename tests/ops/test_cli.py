@@ -17,7 +17,7 @@ from sandbox.jars import repository
 AWAY = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 HOOK = {"INGEST_HOOKS": "sekoia=0123456789abcdef0123456789abcdef"}
 KEY = {"SEKOIA_API_KEY": "no-real-key"}
-TEAMS = {"TEAMS_WEBHOOK_URL": "https://127.0.0.1:1/hook"}
+TEAMS = {"TEAMS_WEBHOOK_URL": "https://127.0.0.1:1/hook", "SINKS_ALLOW_NETWORKS": "127.0.0.1/32"}
 WITHIN = 60
 """Seconds on a loaded machine; one or two on an idle one."""
 

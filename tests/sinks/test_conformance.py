@@ -248,9 +248,10 @@ def test_a_huge_event_is_cut_or_sent_whole_but_never_an_error(type_):
     assert isinstance(asyncio.run(scenario()), Delivered)
 
 
-@pytest.mark.parametrize("type_", set(SHELF) - {"telegram"})
+@pytest.mark.parametrize("type_", sorted(set(SHELF) - {"telegram"}))
 @pytest.mark.parametrize("url", ["ftp://h/x", "http://example.org/x", "https://u:p@h.example/x", "/x", "https://h/a b"])
-def test_a_wrong_address_is_refused_without_repeating_it(type_, url):
+def test_a_wrong_address_is_refused_without_repeating_it(type_, url, monkeypatch):
+    monkeypatch.delenv("SINKS_ALLOW_NETWORKS")
     with pytest.raises(ValueError, match="url") as raised:
         shelf.find(type_).Settings.model_validate({"url": url})
     assert url not in str(raised.value)
