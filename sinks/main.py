@@ -117,4 +117,5 @@ async def _check_topics(kafka: KafkaSettings) -> None:
 def _health(runs: Sequence[TargetRun]) -> tuple[bool, dict[str, Any]]:
     # A target that is away does not make the sink ill: restarting it would not help.
     assigned = {one.name: one.assigned for one in runs}
-    return all(assigned.values()), {"targets": assigned}
+    paused = {one.name: one.paused for one in runs if one.paused}
+    return all(assigned.values()), {"targets": assigned, **({"paused": paused} if paused else {})}

@@ -76,7 +76,7 @@ def test_an_address_outside_is_fine(address):
     "host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0x7f.1", "127.0.0.1.", "010.0.0.1"]
 )
 def test_other_ways_to_write_an_address_are_refused(host):
-    with pytest.raises(ValueError, match="usual form|not a valid address"):
+    with pytest.raises(ValueError, match=r"usual form|not a valid address"):
         check_url(SecretStr(f"https://{host}/x"))
 
 
