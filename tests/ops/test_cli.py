@@ -50,7 +50,7 @@ MISTAKES = [
     ("sink teams", AWAY, "There is no target: set TEAMS_WEBHOOK_URL"),
     ("sink teams", TEAMS, "KAFKA_BOOTSTRAP_SERVERS is not set"),
     ("sink teams", TEAMS | AWAY, "Kafka does not answer at 127.0.0.1:1 ("),
-    ("sink teems", TEAMS | AWAY, "There is no target 'teems': did you mean 'teams'?\n"),
+    ("sink teems", TEAMS | AWAY, "There is no target 'teems': did you mean 'teams'?"),
     ("sink --type pigeon", TEAMS | AWAY, "pigeon"),
     (
         "sink teams",
