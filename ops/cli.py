@@ -163,7 +163,8 @@ def simulate(
     """Run the simulated tenant and the receivers alone: an Alert API with the vendor's firewall, and a Teams endpoint.
 
     Needs nothing. Point a stream at it with SEKOIA_API_BASE=http://127.0.0.1:8090 and any SEKOIA_API_KEY, a sink with
-    TEAMS_WEBHOOK_URL=http://127.0.0.1:8090/teams/soc?sig=simulated, and open the address to see the cards.
+    TEAMS_WEBHOOK_URL=http://127.0.0.1:8090/teams/soc?sig=simulated and SINKS_ALLOW_NETWORKS=127.0.0.1/32, and open the
+    address to see the cards.
     """
     from sandbox import simulate as sandbox_simulate
 

@@ -13,6 +13,7 @@ from events.settings import KafkaSettings
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
 from sinks.archive.settings import ArchiveSettings
+from sinks.egress import EgressSettings
 from sinks.settings import SinksSettings
 from stream.settings import SekoiaSettings, StreamSettings
 
@@ -22,6 +23,7 @@ MODELS: tuple[type[BaseSettings], ...] = (
     IngestSettings,
     StreamSettings,
     SinksSettings,
+    EgressSettings,
     ArchiveSettings,
     InboxSettings,
 )

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 
-from sandbox import alert_query
+from sandbox import alert_query, endpoints
 from sandbox import faults as orders
 from sandbox import receivers as receiving
 from sandbox.alert_gate import API_KEY, AlertGate
@@ -43,6 +43,7 @@ def create_app(
     app.include_router(orders.routes(faults, "/_sandbox/api/answer"))
     if receivers:
         app.include_router(receiving.routes(receivers))
+        app.include_router(endpoints.routes(endpoints.Endpoints()))
 
     @app.get("/_sandbox/firewall")
     async def firewall_stats(request: Request) -> Response:

@@ -149,6 +149,8 @@ def rooms(layout: Layout) -> list[Process]:
     sink = {"SINKS_ADMIN_PORT": str(ports.sinks_admin)}
     if layout.teams_url:
         sink |= {"TEAMS_WEBHOOK_URL": layout.teams_url}
+    if layout.teams_url or layout.tenant_url:
+        sink |= {"SINKS_ALLOW_NETWORKS": allow(layout.environment.get("SINKS_ALLOW_NETWORKS", ""))}
     archive = {"ARCHIVE_ADMIN_PORT": str(ports.archive_admin)}
     stream = {"STREAM_ADMIN_PORT": str(ports.stream_admin)}
     if layout.tenant_url:
@@ -172,6 +174,11 @@ def inbox(layout: Layout) -> Process:
         "INBOX_ROOMS": ",".join(f"{name}={url}" for name, url in others.items()),
     }
     return _process(layout, "inbox", ["inbox"], settings)
+
+
+def allow(networks: str) -> str:
+    """Add this machine to the networks targets may reach: the simulated receivers are here."""
+    return ",".join(filter(None, (networks, f"{HOST}/32")))
 
 
 def simulate(layout: Layout, *options: str) -> Process:

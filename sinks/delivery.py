@@ -14,7 +14,7 @@ from events.headers import DeadLetter, as_text
 from events.records import EnrichedEvent, Receipt
 from sinks import metrics
 from sinks.backoff import delay
-from sinks.destination import Delivered, Destination, Unavailable, Undeliverable
+from sinks.destination import Delivered, Destination, Gone, Unavailable, Undeliverable
 from sinks.receipts import Ledger, Record
 from sinks.rules import Decision, Rules
 
@@ -25,6 +25,9 @@ REFUSED_IN_A_ROW = 20
 """Dead letters without one delivery between them that stop a sink: more likely it is broken than they are."""
 
 log = structlog.get_logger()
+
+_HOLD = 3600.0
+"""Seconds between two looks of a paused target; it sends nothing meanwhile."""
 
 Handled = Literal["unmatched", "spared", "settled"]
 """No rule wants it; it has a receipt already; it has one now."""
@@ -57,7 +60,10 @@ class Delivery:
         self._refused = 0
         self._last_reason = ""
         self._away_since: datetime | None = None
+        self.paused = ""
+        """Why nothing is sent until the target is started anew; empty while it works."""
         metrics.UNAVAILABLE.labels(target).set(0)
+        metrics.PAUSED.labels(target).set(0)
 
     async def handle(self, record: Record) -> Handled:
         """Bring one record to its end; when this returns its offset may be committed.
@@ -92,10 +98,13 @@ class Delivery:
     async def _send(self, record: Record, event: EnrichedEvent, decision: Decision) -> None:
         first_at, attempts = self._clock(), 0
         while True:
+            await self._hold()
             attempts += 1
             try:
                 async with asyncio.timeout(DEADLINE):
                     delivered = await self._destination.deliver(event)
+            except Gone as error:
+                self._stop_sending(error)
             except Unavailable as error:
                 await self._wait(attempts, error)
             except TimeoutError:
@@ -144,6 +153,15 @@ class Delivery:
             log.warning("target_unavailable", target=self._target, reason=error.reason, retry_after=error.retry_after)
             metrics.UNAVAILABLE.labels(self._target).set(1)
         await self._pause(delay(attempts, error.retry_after, self._chance))
+
+    def _stop_sending(self, error: Gone) -> None:
+        self.paused = error.reason
+        metrics.PAUSED.labels(self._target).set(1)
+        log.error("target_paused", target=self._target, reason=error.reason, until="started anew with another address")
+
+    async def _hold(self) -> None:
+        while self.paused:  # ends with the process, or with `pause` letting go
+            await self._pause(_HOLD)
 
     def _back(self) -> None:
         if self._away_since is not None:

@@ -20,6 +20,10 @@ class Unavailable(Exception):
         self.retry_after = retry_after
 
 
+class Gone(Unavailable):
+    """The address says it is gone for good: the target pauses until it is started anew, and nothing is lost."""
+
+
 class Undeliverable(Exception):
     """The target will never take this event; it is a dead letter."""
 

@@ -57,7 +57,7 @@ def choose(rules: Rules, name: str, type_: str) -> list[Target]:
     """
     known = list(rules.targets)
     if name and name not in rules.targets:
-        raise NotReady(f"There is no target {name!r}{shelf.did_you_mean(name, [*known, 'archive'])}.")
+        raise NotReady(f"There is no target {name!r}{shelf.did_you_mean(name, [*known, 'archive'])}")
     if type_:
         shelf.find(type_)
     chosen = [t for t in rules.targets.values() if (not name or t.name == name) and (not type_ or t.type == type_)]
@@ -117,4 +117,5 @@ async def _check_topics(kafka: KafkaSettings) -> None:
 def _health(runs: Sequence[TargetRun]) -> tuple[bool, dict[str, Any]]:
     # A target that is away does not make the sink ill: restarting it would not help.
     assigned = {one.name: one.assigned for one in runs}
-    return all(assigned.values()), {"targets": assigned}
+    paused = {one.name: one.paused for one in runs if one.paused}
+    return all(assigned.values()), {"targets": assigned, **({"paused": paused} if paused else {})}

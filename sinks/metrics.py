@@ -6,4 +6,5 @@ DELIVERED = Counter("tocsin_sink_delivered_total", "Events a target took.", ["ta
 DEAD_LETTERS = Counter("tocsin_sink_dead_letters_total", "Events a target can never take.", ["target"])
 UNMATCHED = Counter("tocsin_sink_unmatched_total", "Events no rule sends to the target.", ["target"])
 SPARED = Counter("tocsin_sink_spared_total", "Events read again that had a receipt already, so not sent.", ["target"])
+PAUSED = Gauge("tocsin_sink_paused", "1 while a target is paused because its address is gone for good.", ["target"])
 UNAVAILABLE = Gauge("tocsin_sink_unavailable", "1 while the target cannot be reached and its lag grows.", ["target"])

@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
 
+from sinks import egress
 from sinks.destination import Unavailable
 from sinks.responses import Answer
 
@@ -21,7 +21,7 @@ DEADLINE = 30.0
 
 
 def check_url(url: SecretStr) -> SecretStr:
-    """Accept an absolute https address (http on loopback only) that can be sent as it is written.
+    """Accept an absolute address that can be sent as it is written and may be reached: https, or what `egress` allows.
 
     Raises ValueError; the message never repeats the address, it may be the credential.
     """
@@ -37,23 +37,26 @@ def check_url(url: SecretStr) -> SecretStr:
         _ = parts.port, httpx.URL(text)
     except (ValueError, httpx.InvalidURL):
         raise ValueError("not a valid address: look at its host and port") from None
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise ValueError("plain http is accepted on loopback only; use https")
+    egress.check_host(parts.hostname, secure=parts.scheme == "https", networks=egress.allowed())
     return url
 
 
 class Poster:
     """Post to one address, without redirects, proxies of the environment, or answers without end."""
 
-    def __init__(self, url: SecretStr) -> None:
+    def __init__(self, url: SecretStr, resolve: egress.Resolve = egress.resolve) -> None:
         self._url = url
+        self._parts = parts = urlsplit(url.get_secret_value())
+        self._host = parts.hostname or ""
+        secure = parts.scheme == "https"
+        self._port = parts.port or (443 if secure else 80)
+        self._guard = egress.Guard(self._host, self._port, secure=secure, resolve=resolve)
 
     async def open(self, resources: AsyncExitStack) -> None:
         """Make the client; `resources` closes it."""
         # Both log request lines, and the address may be the credential.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        # Addresses a target may not reach (SSRF) will be refused by the transport made here.
         client = httpx.AsyncClient(timeout=httpx.Timeout(10), trust_env=False, follow_redirects=False)
         self._client = await resources.enter_async_context(client)
 
@@ -71,16 +74,26 @@ class Poster:
             raise Unavailable(f"no answer: {type(error).__name__}") from None
 
     async def _exchange(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        url = self._url.get_secret_value()
-        parts = urlsplit(url)
+        *others, last = await self._guard.addresses()
+        for address in others:
+            try:
+                return await self._send(address, body, headers)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue  # nothing was sent; the host has another address
+        return await self._send(last, body, headers)
+
+    async def _send(self, address: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        parts = self._parts
         # The signature in the query counts byte by byte: httpx would re-encode it and drop an explicit port.
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        # The connection goes to the address that was checked; certificate and Host are those of the name.
+        place = f"[{address}]" if ":" in address else address
         request = self._client.build_request(
             "POST",
-            url,
+            f"{parts.scheme}://{place}:{self._port}/",
             content=body,
             headers={**headers, "Host": parts.netloc, "Accept-Encoding": "identity"},
-            extensions={"target": target.encode("ascii")},
+            extensions={"target": target.encode("ascii"), "sni_hostname": self._host},
         )
         response = await self._client.send(request, stream=True)
         try:
@@ -96,10 +109,3 @@ async def _read(response: httpx.Response) -> bytes:
         if len(body) >= MAX_ANSWER:
             break
     return bytes(body[:MAX_ANSWER])
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from sinks.destination import Unavailable, Undeliverable
+from sinks.destination import Gone, Unavailable, Undeliverable
 from sinks.text import clean
 
 AGAIN = frozenset({408, 425, 429})
 """Besides 5xx, the answers that ask for the same request again."""
+
+GONE = 410
+"""The address asks never to be called again; Standard Webhooks has the sender disable it."""
 
 LONGEST_RETRY_AFTER = 3600.0
 """Seconds; a longer wait is cut, so that one wrong header does not silence a target for a day."""
@@ -31,13 +34,15 @@ class Answer:
 def check(answer: Answer, now: datetime | None = None) -> None:
     """Return when the target took the event.
 
-    Raises Unavailable for 408, 425, 429 and 5xx, Undeliverable for everything else: redirects are never followed.
+    Raises Unavailable for 408, 425, 429 and 5xx, Gone for 410, Undeliverable for everything else: redirects are never followed.
     """
     if 200 <= answer.status < 300:  # noqa: PLR2004
         return
     reason = f"HTTP {answer.status}{quote(answer.body)}"
     if answer.status in AGAIN or answer.status >= 500:  # noqa: PLR2004
         raise Unavailable(reason, retry_after(answer.headers.get("retry-after"), now or datetime.now(UTC)))
+    if answer.status == GONE:
+        raise Gone(reason)
     raise Undeliverable(reason)
 
 

@@ -12,6 +12,7 @@ targets:
   # chat: {type: mattermost, url: "${MATTERMOST_URL}"}
   # slack: {type: slack, url: "${SLACK_URL}"}
   # night-shift: {type: telegram, token: "${TELEGRAM_TOKEN}", chat: "-1001234567890"}
+  # lamp: {type: ifttt, key: "${IFTTT_KEY}", event: soc_alert}
   # soar: {type: webhook, url: "https://soar.example.org/in", secrets: "${SOAR_SECRET}"}
 
 rules:

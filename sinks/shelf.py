@@ -32,6 +32,6 @@ def find(type_: str) -> type[Destination[Any]]:
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """Finish a sentence about an unknown word with the nearest known one, else with all of them."""
+    """End a sentence, with its mark, about an unknown word with the nearest known one, else with all of them."""
     near = get_close_matches(word, known, n=1)
-    return f": did you mean {near[0]!r}?" if near else f"; known: {', '.join(known) or 'none'}"
+    return f": did you mean {near[0]!r}?" if near else f"; known: {', '.join(known) or 'none'}."

@@ -31,12 +31,18 @@ class TargetRun:
         self._start = start
         self._topic = Topics(kafka.topic_prefix).enriched
         self._runner: Runner | None = None
+        self._delivery: Delivery | None = None
         self._stopping = False
 
     @property
     def assigned(self) -> bool:
         """Whether the group gave this worker its partitions."""
         return self._runner is not None and self._runner.assigned.is_set()
+
+    @property
+    def paused(self) -> str:
+        """Why the target sends nothing until it is started anew; empty while it works."""
+        return self._delivery.paused if self._delivery else ""
 
     def stop(self) -> None:
         """Finish the record in flight, commit, leave."""
@@ -71,7 +77,8 @@ class TargetRun:
             if self._stopping:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
-            await runner.run(Delivery(self.name, destination, self._rules, receipts, runner.pause))
+            self._delivery = Delivery(self.name, destination, self._rules, receipts, runner.pause)
+            await runner.run(self._delivery)
 
     async def _open_receipts(self, stack: AsyncExitStack) -> Receipts:
         producer = AIOKafkaProducer(

@@ -22,6 +22,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for name in os.environ:
         if name.upper().startswith(OURS):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("SINKS_ALLOW_NETWORKS", "127.0.0.0/8,::1/128")  # where all the servers of the tests are
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """E-mail, through an SMTP server."""
 
+import socket
 from email.message import EmailMessage
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ import aiosmtplib
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from events.records import EnrichedEvent
+from sinks import egress
 from sinks.destination import Delivered, Destination, TargetSettings, Unavailable, Undeliverable
 from sinks.mail import ADDRESS, compose
 from sinks.responses import quote
@@ -66,6 +68,7 @@ class Email(Destination[EmailSettings]):
     async def open(self) -> None:
         """Remember nobody yet; a connection is made when there is mail."""
         self._reached: dict[str, set[str]] = {}
+        self._guard = egress.Guard(self.settings.server, self.settings.port, secure=True)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         """Send the mail to those whom an earlier attempt did not reach."""
@@ -74,7 +77,7 @@ class Email(Destination[EmailSettings]):
         reached = self._reached.setdefault(mail["Message-ID"], set())
         waiting = [address for address in settings.to if address not in reached]
         try:
-            async with self._client() as client:
+            async with self._client(await self._guard.connect()) as client:
                 refused = await _send(client, mail, settings.sender, waiting)
         except (OSError, aiosmtplib.SMTPException) as error:
             raise _failure(error) from None
@@ -88,11 +91,11 @@ class Email(Destination[EmailSettings]):
         status = f"accepted for {len(reached)} of {len(settings.to)}"
         return Delivered(f"{status}, {_said(refused)}" if refused else status, outcome="accepted")
 
-    def _client(self) -> aiosmtplib.SMTP:
+    def _client(self, connection: socket.socket) -> aiosmtplib.SMTP:
         settings = self.settings
         return aiosmtplib.SMTP(
             hostname=settings.server,
-            port=settings.port,
+            sock=connection,
             username=settings.username,
             password=settings.password.get_secret_value() if settings.password else None,
             use_tls=settings.security == "tls",

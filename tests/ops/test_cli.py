@@ -16,7 +16,7 @@ from ops.cli import app
 AWAY = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 HOOK = {"INGEST_HOOKS": "sekoia=0123456789abcdef0123456789abcdef"}
 KEY = {"SEKOIA_API_KEY": "no-real-key"}
-TEAMS = {"TEAMS_WEBHOOK_URL": "https://127.0.0.1:1/hook"}
+TEAMS = {"TEAMS_WEBHOOK_URL": "https://127.0.0.1:1/hook", "SINKS_ALLOW_NETWORKS": "127.0.0.1/32"}
 WITHIN = 60
 """Seconds on a loaded machine; one or two on an idle one."""
 
@@ -49,7 +49,7 @@ MISTAKES = [
     ("sink teams", AWAY, "There is no target: set TEAMS_WEBHOOK_URL"),
     ("sink teams", TEAMS, "KAFKA_BOOTSTRAP_SERVERS is not set"),
     ("sink teams", TEAMS | AWAY, "Kafka does not answer at 127.0.0.1:1 ("),
-    ("sink teems", TEAMS | AWAY, "There is no target 'teems'"),
+    ("sink teems", TEAMS | AWAY, "There is no target 'teems': did you mean 'teams'?"),
     ("sink --type pigeon", TEAMS | AWAY, "pigeon"),
     (
         "sink teams",
