@@ -87,7 +87,9 @@ async def appended(kafka):
     """Return when each alert's enriched record was written, by the broker's clock."""
     topic, found = Topics(kafka.topic_prefix).enriched, {}
     partitions = [TopicPartition(topic, number) for number in range(kafka.partitions)]
-    consumer = AIOKafkaConsumer(**kafka.client_options(), isolation_level="read_committed")
+    consumer = AIOKafkaConsumer(
+        **kafka.client_options(), isolation_level="read_committed", auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         consumer.assign(partitions)

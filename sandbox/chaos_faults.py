@@ -195,6 +195,9 @@ class Saboteur:
     async def _wrong_answer(self, fault: Fault) -> None:
         status, retry_after = WRONG_ANSWERS[fault.kind]
         self._site.api.answer_with(status, retry_after=retry_after, times=1 + fault.victim % 3)
+        # What nobody asked for while the breakers were open must not greet each probe for the rest of the run.
+        await self._calm_for(fault.lasts)
+        self._site.api.clear()
 
     async def _produce_error(self, fault: Fault) -> None:
         """Let the brokers refuse every enriched record, as they do after a mistake in a topic's settings."""

@@ -30,7 +30,10 @@ async def started(number: int) -> list[int]:
 
 async def ready(running, number: int) -> None:
     async with asyncio.timeout(60):
-        while (await running.admin("/healthz")).json()["workers"]["ready"] != number:
+        while True:
+            with contextlib.suppress(httpx.TransportError):  # its port opens a moment after the public one
+                if (await running.admin("/healthz")).json()["workers"]["ready"] == number:
+                    return
             await asyncio.sleep(0.1)
 
 

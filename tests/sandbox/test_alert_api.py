@@ -24,7 +24,7 @@ class Api:
     def __init__(self, *quirks: str, limits: Limits = GENEROUS, **options) -> None:
         self.now = 1_785_312_417.0
         self.tenant = Tenant(3, clock=lambda: self.now, odd_every=0)
-        self.firewall = Firewall(limits)
+        self.firewall = Firewall(limits, clock=lambda: self.now)
         self.app = create_app(self.tenant, self.firewall, Quirks.parse(quirks), latency=0.0, **options)
 
     def raised(self, count: int = 1, **overrides) -> list[str]:
