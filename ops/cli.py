@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from events.errors import NotReady
-from events.settings import KafkaSettings
-from ops import hooks, inbox_cli, ingest_cli, logs, rules_cli
+from ops import hooks, inbox_cli, ingest_cli, logs, rules_cli, topics_cli
 
 MAX_PORT = 65_535
 
@@ -23,12 +22,14 @@ app = typer.Typer(
     "cluster runs them."
     "\n\nSettings come from the environment or from `.env` in the working directory; `.env.example` lists all of them.",
 )
-topics_app = typer.Typer(no_args_is_help=True, help="Create the topics on your cluster, or check them.")
-app.add_typer(topics_app, name="topics")
-app.add_typer(ingest_cli.app, name="ingest")
-app.add_typer(hooks.app, name="hooks")
-app.add_typer(rules_cli.app, name="rules")
-app.add_typer(inbox_cli.app, name="inbox")
+for name, verbs in (
+    ("hooks", hooks.app),
+    ("inbox", inbox_cli.app),
+    ("ingest", ingest_cli.app),
+    ("rules", rules_cli.app),
+    ("topics", topics_cli.app),
+):
+    app.add_typer(verbs, name=name)
 
 
 @app.command()
@@ -169,29 +170,6 @@ def simulate(
     from sandbox import simulate as sandbox_simulate
 
     sandbox_simulate.run(port=port, hook_url=hook_url, rate=rate, seed=seed, rich=rich_bodies, quirks=quirk or [])
-
-
-@topics_app.command("create")
-def topics_create() -> None:
-    """Create the topics that are missing; existing ones are left as they are.
-
-    Needs KAFKA_BOOTSTRAP_SERVERS. KAFKA_PARTITIONS (12) holds for the life of a topic; KAFKA_REPLICATION_FACTOR and
-    KAFKA_MIN_ISR follow the number of brokers unless set.
-    """
-    from ops import topics
-
-    topics.create(KafkaSettings())
-
-
-@topics_app.command("check")
-def topics_check() -> None:
-    """Compare the topics on the cluster with the contract, and say how to mend what differs; exits 1 when one does.
-
-    Needs KAFKA_BOOTSTRAP_SERVERS; changes nothing.
-    """
-    from ops import topics
-
-    raise typer.Exit(topics.check(KafkaSettings()))
 
 
 def main() -> None:
