@@ -1,16 +1,21 @@
 """The `tocsin` command: it reads settings, sets up the log, and hands over to a room."""
 
+import json
+import os
 import sys
 from typing import Annotated
 
+import structlog
 import typer
+from dotenv import dotenv_values
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from events.errors import NotReady
-from ops import hooks, inbox_cli, ingest_cli, logs, rules_cli, topics_cli
+from ops import hooks, inbox_cli, ingest_cli, logs, rules_cli, settings_mistakes, topics_cli
 
 MAX_PORT = 65_535
+
+log = structlog.get_logger()
 
 app = typer.Typer(
     name="tocsin",
@@ -30,6 +35,30 @@ for name, verbs in (
     ("topics", topics_cli.app),
 ):
     app.add_typer(verbs, name=name)
+
+
+@app.callback()
+def _begin() -> None:
+    from ops.near_misses import near_misses
+
+    for name, meant in near_misses([*os.environ, *dotenv_values(".env", encoding="utf-8")]).items():
+        log.warning("unknown_setting", name=name, did_you_mean=meant)
+
+
+@app.command()
+def settings(
+    only_set: Annotated[bool, typer.Option("--set", help="Leave out what is at its default.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """Show every setting with its value, its default, and where the value comes from; secrets are masked.
+
+    Exits 2 when a room would refuse one of them.
+    """
+    from ops import settings_in_force
+
+    if as_json:
+        print(json.dumps(settings_in_force.as_json(), indent=2))
+    raise typer.Exit(0 if as_json else settings_in_force.show(only_set=only_set))
 
 
 @app.command()
@@ -181,7 +210,7 @@ def main() -> None:
     except NotReady as error:
         sys.exit(_sentence(_with_cause(str(error), unreachable)))
     except ValidationError as error:
-        sys.exit(_sentence(_settings_error(error)))
+        sys.exit(_sentence(settings_mistakes.sentence(error)))
     except ModuleNotFoundError as error:
         sys.exit(
             _sentence(
@@ -198,20 +227,3 @@ def _sentence(text: str) -> int:
 def _with_cause(text: str, unreachable: list[str]) -> str:
     """Add why Kafka could not be reached: a refused connection and a wrong certificate are mended differently."""
     return f"{text.rstrip('.')} ({unreachable[-1]})." if unreachable and text.startswith("Kafka ") else text
-
-
-def _settings_error(error: ValidationError) -> str:
-    """Name each wrong setting by its variable; never repeat its value, it may be a secret."""
-    prefix = error.title.removesuffix("Settings").upper()
-    wrong: dict[str, list[str]] = {}
-    for each in error.errors():
-        name = str(each["loc"][0])
-        wrong.setdefault(name if name.isupper() else f"{prefix}_{name.upper()}", []).append(_reason(each))
-    return "; ".join(f"{name} must be {', or '.join(reasons)}" for name, reasons in wrong.items()) + "."
-
-
-def _reason(error: ErrorDetails) -> str:
-    if error["type"].startswith("time_delta"):
-        return "a duration, such as 90s, 15m, 24h or 14d"
-    text = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return text.partition(",")[0] if error["type"].endswith("_parsing") else text

@@ -1,5 +1,6 @@
-"""Every setting of every room, read from the models themselves: the text of `.env.example`."""
+"""Every setting of every room, read from the models: the text of `.env.example` and of docs/settings.md."""
 
+import sys
 import textwrap
 from datetime import timedelta
 from pathlib import Path
@@ -38,6 +39,15 @@ WITHOUT_MODEL = """
 """The log is set up before any settings are read."""
 
 
+REFERENCE = """\
+# Settings
+
+Written from the models by `python -m ops.settings reference`. `tocsin settings` shows what is in force and where it comes
+from. Durations are written `90s`, `15m`, `24h`, `14d`. Names are set in the environment, or in `.env` in the working
+directory; the environment wins.
+"""
+
+
 def names(model: type[BaseSettings]) -> dict[str, FieldInfo]:
     """Return the environment variable of each field."""
     prefix = model.model_config.get("env_prefix", "")
@@ -56,12 +66,33 @@ def example() -> str:
     return "".join([*parts, WITHOUT_MODEL])
 
 
+def reference() -> str:
+    """Return the page of the docs: the same as tables, a room each."""
+    parts = [REFERENCE]
+    for model in MODELS:
+        parts.append(
+            f"\n## {(model.__doc__ or '').splitlines()[0]}\n\n| setting | default | meaning |\n|---|---|---|\n"
+        )
+        parts += [_row(name, field) for name, field in names(model).items()]
+    parts.append("\n## Every process\n\n| setting | default | meaning |\n|---|---|---|\n")
+    parts.append("| `LOG_LEVEL` | `INFO` | What is logged: DEBUG, INFO, WARNING or ERROR; environment only. |\n")
+    parts.append("| `LOG_FORMAT` | by terminal | json, or console with colours; environment only. |\n")
+    return "".join(parts)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = written(field.get_default(call_default_factory=True))
+    meaning = (field.description or "").replace("|", "\\|")
+    return f"| `{name}` | {default and f'`{default}`'} | {meaning} |\n"
+
+
 def _entry(name: str, field: FieldInfo) -> str:
     comment = textwrap.fill(field.description or "", 110, initial_indent="# ", subsequent_indent="# ")
-    return f"{comment}{comment and chr(10)}#{name}={_written(field.get_default(call_default_factory=True))}\n"
+    return f"{comment}{comment and chr(10)}#{name}={written(field.get_default(call_default_factory=True))}\n"
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return a value as one writes it in `.env`; a secret as nothing."""
     if value is None or isinstance(value, SecretStr):
         return ""
     if isinstance(value, timedelta):
@@ -80,4 +111,4 @@ def _duration(span: timedelta) -> str:
 
 
 if __name__ == "__main__":
-    print(example(), end="")
+    print(reference() if sys.argv[1:] == ["reference"] else example(), end="")
