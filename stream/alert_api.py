@@ -28,6 +28,7 @@ NAMED = {
 """Where a name is read, by kind."""
 SENDING = "http11.send_request_headers.started"
 """What httpcore calls the moment before the first byte of a call (its trace extension)."""
+TOO_LONG = {httpx.codes.REQUEST_URI_TOO_LONG, httpx.codes.REQUEST_HEADER_FIELDS_TOO_LARGE}
 STATUS = {"custom_status": "true"}
 """Since 2026 communities name their own statuses; without this they are left out."""
 
@@ -52,9 +53,13 @@ class Refused(Exception):
 class BatchRefused(Exception):
     """The list endpoint does not take several ids."""
 
-    def __init__(self, *, counts: bool = True) -> None:
-        super().__init__("the list takes one id")
+    def __init__(self, reason: str = "the list takes one id", *, counts: bool = True) -> None:
+        super().__init__(reason)
         self.counts = counts
+
+
+class QueryTooLong(BatchRefused):
+    """Something between us and the list takes no query of this length."""
 
 
 class AlertApi:
@@ -85,7 +90,7 @@ class AlertApi:
         """Return what the list endpoint shows when asked for these alerts, by uuid.
 
         An alert it does not show (yet) is left out; one nobody asked for means that it ignores the ids. Raises
-        Unavailable, Refused, BatchRefused.
+        Unavailable, Refused, BatchRefused, QueryTooLong.
         """
         query = {"match[uuid]": ",".join(uuids), "limit": str(max(len(uuids), 1)), "stix": "false"} | STATUS
         body = await self._get("/v1/sic/alerts", query, batch=len(uuids) > 1)
@@ -165,8 +170,10 @@ def _check(response: httpx.Response, *, batch: bool, missing: bool) -> None:
     if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         hint = "invalid or expired" if status == httpx.codes.UNAUTHORIZED else "lacks SIC_READ_ALERTS (View alerts)"
         raise Refused(f"{status}: the API key is refused, it {hint}", permission=status == httpx.codes.FORBIDDEN)
+    if status in TOO_LONG and batch:
+        raise QueryTooLong(f"status {status}")
     if status == httpx.codes.BAD_REQUEST and batch:
-        raise BatchRefused
+        raise BatchRefused(f"status {status}")
     raise Unavailable(f"status {status}", retry_after(response.headers.get("Retry-After")))
 
 

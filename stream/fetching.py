@@ -4,8 +4,11 @@ from typing import Any, Protocol
 
 import structlog
 
-from stream.alert_api import BatchRefused
+from stream.alert_api import BatchRefused, QueryTooLong
 from stream.budget import Budget
+
+MOST = 100
+"""What the list endpoint shows in one answer at most."""
 
 log = structlog.get_logger()
 
@@ -29,6 +32,8 @@ class Fetching:
     def __init__(self, api: Api, budget: Budget) -> None:
         self._api = api
         self._budget = budget
+        self.most = MOST
+        """Alerts a call may ask for."""
         self.batches: bool | None = None
         """Whether it does; None while nobody knows."""
 
@@ -67,6 +72,10 @@ class Fetching:
     async def _listed(self, uuids: list[str]) -> dict[str, dict[str, Any]]:
         try:
             found = await self._api.listed(uuids)
+        except QueryTooLong:
+            self.most = max(len(uuids) // 2, 1)
+            log.warning("query_too_long", alerts=len(uuids), from_now_on=self.most)
+            raise
         except BatchRefused:
             self._one_by_one()
             raise

@@ -132,7 +132,8 @@ class Lookups:
                     self.names.give_up()
                     self._wanted.clear()
                     continue
-                await asyncio.sleep(self._batch_delay)
+                if len(self._questions) < self._size:  # a full call needs no company
+                    await asyncio.sleep(self._batch_delay)
                 await self._slots.acquire()
                 await self.budget.take()
                 if self.breaker.silent_for(_now()):
@@ -166,7 +167,7 @@ class Lookups:
 
     @property
     def _size(self) -> int:
-        return 1 if self._fetching.batches is False else self._batch_size
+        return 1 if self._fetching.batches is False else min(self._batch_size, self._fetching.most)
 
     async def _ask_alerts(self, batch: Batch) -> None:
         asked_at = datetime.now(UTC)
@@ -202,7 +203,7 @@ class Lookups:
             result = await call
         except BatchRefused as error:
             if error.counts:
-                self._failed(Unavailable("status 400"))  # the vendor's firewall counts it as an error
+                self._failed(Unavailable(str(error)))  # the vendor's firewall counts it as an error
             return None, error
         except NotFound as error:
             self._failed(Unavailable("status 404"))

@@ -23,7 +23,12 @@ class StreamSettings(BaseSettings):
         timedelta(seconds=3),
         description="How long after its arrival an event waits for the Alert API before it goes on.",
     )
-    batch_size: int = Field(50, ge=1, le=100, description="Alerts asked for in one call of the list endpoint.")
+    batch_size: int = Field(
+        100,
+        ge=1,
+        le=100,
+        description="Alerts asked for in one call of the list endpoint, at most; halved where a proxy finds that too long.",
+    )
     batch_delay: Duration = Field(timedelta(milliseconds=20), description="How long a call waits for company.")
     admin_host: str = "127.0.0.1"
     admin_port: int = Field(8082, ge=0, le=65535, description="Private port of /healthz and /metrics.")

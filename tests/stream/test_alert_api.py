@@ -10,7 +10,7 @@ import pytest
 
 from events.errors import NotReady
 from stream import alert_api
-from stream.alert_api import AlertApi, BatchRefused, Refused, Unavailable, retry_after
+from stream.alert_api import AlertApi, BatchRefused, QueryTooLong, Refused, Unavailable, retry_after
 from stream.settings import SekoiaSettings
 
 UUIDS = ["3b0f6a52-7d1e-4c7a-9f0b-5a1f2f0c9d11", "3b0f6a52-7d1e-4c7a-9f0b-5a1f2f0c9d12"]
@@ -148,6 +148,12 @@ def test_every_other_status_is_unavailable_and_counts(status):
 def test_a_400_to_several_ids_means_that_the_list_cannot_batch_and_to_one_that_it_is_unavailable():
     assert isinstance(ask(listed, answer(400))[0], BatchRefused)
     assert isinstance(ask(lambda api: api.listed(UUIDS[:1]), answer(400))[0], Unavailable)
+
+
+@pytest.mark.parametrize("status", [414, 431])
+def test_a_query_that_a_proxy_finds_too_long_is_told_from_a_list_that_cannot_batch(status):
+    assert isinstance(ask(listed, answer(status))[0], QueryTooLong)
+    assert isinstance(ask(lambda api: api.listed(UUIDS[:1]), answer(status))[0], Unavailable)
 
 
 def test_a_single_alert_may_be_unknown():

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stream.alert_api import BatchRefused, Refused, Unavailable
+from stream.alert_api import BatchRefused, QueryTooLong, Refused, Unavailable
 from stream.breaker import Breaker
 from stream.budget import SETTLING, Budget
 from stream.cache import OVERHEAD, Answer, Cache
@@ -29,6 +29,7 @@ class Api:
     def __init__(self, known=(), *, batch="yes", error=None):
         self.known, self.batch, self.error = set(known), batch, error
         self.calls, self.times, self.named, self.slow = [], [], {}, set()
+        self.longest = 100
 
     def _note(self, what):
         self.calls.append(what)
@@ -40,6 +41,8 @@ class Api:
         self._note(tuple(uuids))
         if self.slow & set(uuids):
             await asyncio.sleep(100)
+        if len(uuids) > self.longest:
+            raise QueryTooLong
         if len(uuids) > 1 and self.batch == "refused":
             raise BatchRefused
         shown = self.known if len(uuids) > 1 and self.batch == "ignored" else self.known & set(uuids)
@@ -108,6 +111,31 @@ def test_calls_keep_the_budget():
         assert len(api.calls) == 50
         for first, fifth in zip(api.times, api.times[4:], strict=False):
             assert fifth - first >= 0.99
+
+    virtual_time.run(scenario())
+
+
+def test_a_query_too_long_for_a_proxy_is_halved_and_everybody_is_answered():
+    async def scenario():
+        api = Api(f"a{n}" for n in range(200))
+        api.longest = 60
+        async with asking(api, batch_size=100) as lookups:
+            answers = await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO, None) for n in range(200)))
+            assert lookups.batches
+            assert lookups.alerts_per_second == 4.0 * 50
+        assert len(answers) == 200
+        assert [len(call) for call in api.calls] == [100, 50, 50, 50, 50]
+
+    virtual_time.run(scenario())
+
+
+def test_a_full_call_does_not_wait_for_company():
+    async def scenario():
+        api = Api(f"a{n}" for n in range(100))
+        async with asking(api, rate=1e6, batch_size=10) as lookups:
+            began = asyncio.get_running_loop().time()
+            await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO, None) for n in range(100)))
+            assert asyncio.get_running_loop().time() - began < 0.02
 
     virtual_time.run(scenario())
 
