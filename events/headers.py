@@ -98,6 +98,20 @@ class DeadLetter:
         return [(name, value.encode("utf-8", "replace")) for name, value in headers.items()]
 
 
+ORIGINAL = "original-"
+"""Before the name of a header that the buried record had itself: with them it can be handled again as it was."""
+
+
+def originals(headers: Iterable[tuple[str, bytes]] | None) -> list[tuple[str, bytes]]:
+    """Return a record's own headers as its dead letter carries them."""
+    return [(ORIGINAL + name, value) for name, value in headers or () if value is not None]
+
+
+def restored(headers: Iterable[tuple[str, bytes]] | None) -> list[tuple[str, bytes]]:
+    """Return the headers a record had before it was buried."""
+    return [(name.removeprefix(ORIGINAL), value) for name, value in headers or () if name.startswith(ORIGINAL)]
+
+
 def as_text(headers: Iterable[tuple[str, bytes]] | None) -> dict[str, str]:
     """Return Kafka headers as text; a header without a value is left out, bad UTF-8 is replaced."""
     return {name: value.decode("utf-8", "replace") for name, value in headers or () if value is not None}

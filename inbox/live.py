@@ -13,7 +13,7 @@ from inbox.filters import Filters
 from inbox.listing import Listing, Rows
 from inbox.rendering import Pages
 
-TICK = 0.25
+TICK = 0.1
 """Seconds between two messages of a channel; the first after a silence goes at once."""
 
 COUNT_EVERY = 1.0

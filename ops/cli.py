@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from events.errors import NotReady
-from ops import hooks, inbox_cli, ingest_cli, logs, rules_cli, settings_mistakes, topics_cli
+from ops import dead_letters_cli, hooks, inbox_cli, ingest_cli, logs, rules_cli, settings_mistakes, topics_cli
 
 MAX_PORT = 65_535
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     "\n\nSettings come from the environment or from `.env` in the working directory; `.env.example` lists all of them.",
 )
 for name, verbs in (
+    ("dead-letters", dead_letters_cli.app),
     ("hooks", hooks.app),
     ("inbox", inbox_cli.app),
     ("ingest", ingest_cli.app),

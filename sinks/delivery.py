@@ -49,7 +49,9 @@ class Delivery:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         chance: random.Random | None = None,
+        turn: asyncio.Lock | None = None,
     ) -> None:
+        """Take what is shared with another delivery to the same target as `turn`: it is sent one after another."""
         self._target = target
         self._destination = destination
         self._rules = rules
@@ -57,6 +59,7 @@ class Delivery:
         self._pause = pause
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - jitter
+        self._turn = turn or asyncio.Lock()
         self._refused = 0
         self._last_reason = ""
         self._away_since: datetime | None = None
@@ -87,6 +90,22 @@ class Delivery:
         await self._send(record, event, decision)
         return "settled"
 
+    async def redeliver(self, record: Record, job: str) -> Handled:
+        """Bring a record to its end that an operator sends again; no rule is asked.
+
+        Raises what `pause` raises.
+        """
+        try:
+            event = decode_enriched(record.value)
+        except MalformedRecord as error:
+            log.warning("redelivery_malformed", target=self._target, job=job, reason=str(error))
+            return "unmatched"
+        if self._ledger.holds(record, event.event_id, event.revision, job):
+            metrics.SPARED.labels(self._target).inc()
+            return "spared"
+        await self._send(record, event, Decision(notify=True, replay_id=job))
+        return "settled"
+
     def check(self) -> None:
         """Raise NotReady when so many records in a row were refused that the mistake is more likely ours."""
         if self._refused >= REFUSED_IN_A_ROW:
@@ -101,7 +120,7 @@ class Delivery:
             await self._hold()
             attempts += 1
             try:
-                async with asyncio.timeout(DEADLINE):
+                async with self._turn, asyncio.timeout(DEADLINE):
                     delivered = await self._destination.deliver(event)
             except Gone as error:
                 self._stop_sending(error)
@@ -187,6 +206,7 @@ class Delivery:
             outcome=outcome,
             rules=decision.rules,
             rules_version=self._rules.version,
+            replay_id=decision.replay_id,
             attempts=attempts,
             status=status,
             run_id=run_id,

@@ -100,7 +100,7 @@ async def supervise(runs: Sequence[TargetRun], stop: asyncio.Event) -> None:
 
 async def _check_topics(kafka: KafkaSettings) -> None:
     topics = Topics(kafka.topic_prefix)
-    wanted = [topics.enriched, topics.deliveries, topics.dead_letters]
+    wanted = [topics.enriched, topics.redeliveries, topics.deliveries, topics.dead_letters]
     admin = AIOKafkaAdminClient(**kafka.client_options())
     try:
         await admin.start()

@@ -42,8 +42,8 @@ class Ledger(Protocol):
     async def bury(self, record: Record, letter: DeadLetter) -> None:
         """Write the record, byte for byte, to the dead letters."""
 
-    def holds(self, record: Record, event_id: str, revision: int) -> bool:
-        """Say whether the event has a receipt of this target already."""
+    def holds(self, record: Record, event_id: str, revision: int, replay_id: str | None = None) -> bool:
+        """Say whether the event has a receipt of this target, and of this job where one sends it again."""
 
 
 class Receipts:
@@ -55,7 +55,7 @@ class Receipts:
         self._target = target
         self._producer = producer
         self._restored: set[int] = set()
-        self._known: dict[int, deque[tuple[str, int]]] = {}
+        self._known: dict[int, deque[tuple[str, int, str | None]]] = {}
         self._partitions = 0
 
     async def open(self) -> None:
@@ -73,9 +73,9 @@ class Receipts:
             self._topics.dead_letters, record.value, key=record.key, headers=letter.to_kafka()
         )
 
-    def holds(self, record: Record, event_id: str, revision: int) -> bool:
+    def holds(self, record: Record, event_id: str, revision: int, replay_id: str | None = None) -> bool:
         """Say whether `restore` found a receipt of this event."""
-        return (event_id, revision) in self._known.get(self._place(record.partition), ())
+        return (event_id, revision, replay_id) in self._known.get(self._place(record.partition), ())
 
     def forget(self) -> None:
         """Drop what is known: the partitions are being handed over."""
@@ -124,7 +124,7 @@ class Receipts:
             except MalformedRecord:
                 continue  # not ours: what we write can be read
             if receipt.target == self._target:
-                known.append((receipt.event_id, receipt.revision))
+                known.append((receipt.event_id, receipt.revision, receipt.replay_id))
 
     def _place(self, number: int) -> int:
         """Return where receipts for an enriched partition lie: the same number, while the counts agree."""

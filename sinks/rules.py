@@ -44,6 +44,8 @@ class Decision:
 
     notify: bool
     rules: tuple[str, ...] = ()
+    replay_id: str | None = None
+    """The job that sends an event again; none when it comes for the first time."""
 
 
 @dataclass(frozen=True)

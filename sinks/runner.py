@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from sinks.delivery import Delivery
+from sinks.delivery import Handled
 from sinks.positions import Positions
 from sinks.receipts import Receipts
 
@@ -26,6 +27,16 @@ log = structlog.get_logger()
 
 class LetGo(Exception):
     """The record in hand is no longer ours to deliver, or the sink is asked to stop."""
+
+
+class Handler(Protocol):
+    """What is done with a record."""
+
+    async def handle(self, record: ConsumerRecord) -> Handled:
+        """Bring it to its end; what `Runner.pause` raises is passed on."""
+
+    def check(self) -> None:
+        """Raise NotReady when it is better to stop."""
 
 
 class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -55,13 +66,15 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._idle = asyncio.Event()
         self._idle.set()
         self.assigned = asyncio.Event()
+        self.busy = False
+        """Whether the last look into the topic found anything."""
 
     def stop(self) -> None:
         """Finish the record in flight, commit, and return from `run`."""
         self._stopping = True
         self._let_go.set()
 
-    async def run(self, delivery: Delivery) -> None:
+    async def run(self, delivery: Handler) -> None:
         """Deliver until `stop`.
 
         Raises NotReady when positions have vanished or too many records in a row were refused.
@@ -77,11 +90,12 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             if self._stopping:
                 return
 
-    async def _round(self, delivery: Delivery) -> None:
+    async def _round(self, delivery: Handler) -> None:
         if self._new and self.assigned.is_set():
             self._new = False
             await self._positions.adopt()
         batch = await self._consumer.getmany(timeout_ms=500, max_records=AT_A_TIME)
+        self.busy = bool(batch)
         if self._let_go.is_set() or self._new:
             # Partitions changed hands meanwhile: what came may be of before or after. Read it again.
             for partition, records in batch.items():
@@ -94,7 +108,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         finally:
             self._idle.set()
 
-    async def _handle(self, batch: dict[TopicPartition, list[ConsumerRecord]], delivery: Delivery) -> None:
+    async def _handle(self, batch: dict[TopicPartition, list[ConsumerRecord]], delivery: Handler) -> None:
         if not batch:
             await self._settle_idle()
             return
@@ -112,7 +126,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         self,
         partition: TopicPartition,
         records: Iterable[ConsumerRecord],
-        delivery: Delivery,
+        delivery: Handler,
         done: dict[TopicPartition, int],
     ) -> None:
         for record in records:

@@ -1,7 +1,9 @@
 """One target with all it needs: its destination, its group's consumer, its receipts."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -12,6 +14,7 @@ from sinks import positions, shelf
 from sinks.delivery import Delivery
 from sinks.positions import Positions
 from sinks.receipts import Receipts
+from sinks.redeliveries import GROUP, Redeliveries
 from sinks.rules import Rules, Start, Target
 from sinks.runner import Runner
 
@@ -29,15 +32,15 @@ class TargetRun:
         self._kafka = kafka
         self._rules = rules
         self._start = start
-        self._topic = Topics(kafka.topic_prefix).enriched
-        self._runner: Runner | None = None
+        self._topics = Topics(kafka.topic_prefix)
+        self._runners: list[Runner] = []
         self._delivery: Delivery | None = None
         self._stopping = False
 
     @property
     def assigned(self) -> bool:
-        """Whether the group gave this worker its partitions."""
-        return self._runner is not None and self._runner.assigned.is_set()
+        """Whether both groups gave this worker its partitions."""
+        return bool(self._runners) and all(runner.assigned.is_set() for runner in self._runners)
 
     @property
     def paused(self) -> str:
@@ -47,40 +50,69 @@ class TargetRun:
     def stop(self) -> None:
         """Finish the record in flight, commit, leave."""
         self._stopping = True
-        if self._runner:
-            self._runner.stop()
+        for runner in self._runners:
+            runner.stop()
 
     async def run(self) -> None:
         """Deliver until `stop`.
 
         Raises NotReady when the target's place in the topic is lost, or it refuses everything.
         """
-        await positions.prepare(self._kafka, self.name, self._topic, self._start)
+        again = f"{self.name}.{GROUP}"
+        await positions.prepare(self._kafka, self.name, self._topics.enriched, self._start)
+        await positions.prepare(self._kafka, again, self._topics.redeliveries, "earliest")
         async with AsyncExitStack() as stack:
             destination = await stack.enter_async_context(shelf.find(self._target.type)(self._target.settings))
-            receipts = await self._open_receipts(stack)
-            consumer = positions.client(
-                self._kafka,
-                self.name,
-                session_timeout_ms=10_000,
-                heartbeat_interval_ms=2_500,
-                # Heartbeats come from a task of aiokafka's own, so waiting for a target is not silence; this would
-                # only make a member that waits long leave the group, and hand its record to another that waits too.
-                max_poll_interval_ms=_WEEK,
-                fetch_max_bytes=8 * MAX_ENRICHED,
-            )
-            runner = Runner(consumer, Positions(consumer, self._kafka, self.name, self._topic), receipts)
-            consumer.subscribe([self._topic], listener=runner)
-            stack.push_async_callback(_stop, consumer)
-            await consumer.start()
-            self._runner = runner
+            producer = await self._open_producer(stack)
+            runner, receipts = await self._reading(stack, producer, self.name, self._topics.enriched)
+            second, receipts_again = await self._reading(stack, producer, again, self._topics.redeliveries)
+            self._runners = [runner, second]
             if self._stopping:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
-            self._delivery = Delivery(self.name, destination, self._rules, receipts, runner.pause)
-            await runner.run(self._delivery)
+            turn = asyncio.Lock()
+            self._delivery = Delivery(self.name, destination, self._rules, receipts, runner.pause, turn=turn)
+            resending = Delivery(self.name, destination, self._rules, receipts_again, second.pause, turn=turn)
+            redeliveries = Redeliveries(self.name, resending, lambda: runner.busy, second.pause)
+            await self._both(runner.run(self._delivery), second.run(redeliveries))
 
-    async def _open_receipts(self, stack: AsyncExitStack) -> Receipts:
+    async def _both(self, *loops: Coroutine[Any, Any, None]) -> None:
+        """Run the loops until one ends, then let the other come to its end; raise what ended it."""
+        tasks = [asyncio.create_task(each) for each in loops]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            self.stop()
+            for task in done:
+                task.result()
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _reading(
+        self, stack: AsyncExitStack, producer: AIOKafkaProducer, name: str, topic: str
+    ) -> tuple[Runner, Receipts]:
+        """Join the group that reads a topic for this target."""
+        receipts = Receipts(self._kafka, self.name, producer)
+        await receipts.open()
+        consumer = positions.client(
+            self._kafka,
+            name,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=2_500,
+            # Heartbeats come from a task of aiokafka's own, so waiting for a target is not silence; this would
+            # only make a member that waits long leave the group, and hand its record to another that waits too.
+            max_poll_interval_ms=_WEEK,
+            fetch_max_bytes=8 * MAX_ENRICHED,
+        )
+        runner = Runner(consumer, Positions(consumer, self._kafka, name, topic), receipts)
+        consumer.subscribe([topic], listener=runner)
+        stack.push_async_callback(_stop, consumer)
+        await consumer.start()
+        return runner, receipts
+
+    async def _open_producer(self, stack: AsyncExitStack) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             **self._kafka.client_options(),
             acks="all",
@@ -91,9 +123,7 @@ class TargetRun:
         )
         stack.push_async_callback(_stop, producer)
         await producer.start()
-        receipts = Receipts(self._kafka, self.name, producer)
-        await receipts.open()
-        return receipts
+        return producer
 
 
 async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:

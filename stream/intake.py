@@ -10,7 +10,7 @@ import structlog
 
 from events.codec import decode_webhook
 from events.errors import MalformedRecord
-from events.headers import DeadLetter, RawHeaders
+from events.headers import DeadLetter, RawHeaders, originals
 from events.identity import identify
 from events.topics import Topics
 from stream.compose import Enriched
@@ -100,4 +100,6 @@ class Intake:
     def _letter(self, record: RawRecord, reason: str) -> Output:
         log.warning("dead_letter", partition=self._partition, offset=record.offset, reason=reason)
         letter = DeadLetter("stream", reason, self._topics.raw, self._partition, record.offset)
-        return Output(self._topics.dead_letters, record.key, record.value, letter.to_kafka())
+        return Output(
+            self._topics.dead_letters, record.key, record.value, letter.to_kafka() + originals(record.headers)
+        )

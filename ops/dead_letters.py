@@ -1,0 +1,156 @@
+"""`tocsin dead-letters`: what was buried and why, and what becomes of it."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from aiokafka import ConsumerRecord
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from events.errors import NotReady
+from events.headers import as_text
+from events.settings import KafkaSettings
+from events.topics import Topics
+from ops.letters import KEPT, Fate, Letter, Place, Wanted, grouped, leaving
+from ops.redrive import Desk, can_redrive, look
+from ops.scan import Progress as Passed
+from ops.scan import scan
+
+SHOWN = 4_000
+"""Characters of a value that are shown."""
+
+console = Console(highlight=False)
+
+
+def show_causes(kafka: KafkaSettings, wanted: Wanted, *, as_json: bool) -> None:
+    """Print the open letters by cause, and warn of those that will leave Kafka soon."""
+    letters = asyncio.run(_open(kafka, wanted))
+    if as_json:
+        print(json.dumps([asdict(each) for each in grouped(letters)], default=str, indent=2))
+        return
+    _print_causes(letters)
+    _warn(letters)
+
+
+def show_one(kafka: KafkaSettings, place: Place) -> None:
+    """Print a letter's headers and its value; what cannot be seen or could lead a terminal astray is escaped.
+
+    Raises NotReady when there is none.
+    """
+    record = asyncio.run(_fetch(kafka, place))
+    for name, value in sorted(as_text(record.headers).items()):
+        console.print(Text(f"{name:24} {safe(value)}"))
+    value = (record.value or b"").decode("utf-8", "replace")
+    console.print(Text(f"\n{safe(value[:SHOWN])}"))
+    if len(value) > SHOWN:
+        console.print(f"… and {len(value) - SHOWN:,} characters more")
+
+
+def settle(kafka: KafkaSettings, wanted: Wanted, fate: Fate, *, yes: bool) -> int:
+    """Say what would be done, and with `yes` do it; return the exit code."""
+    letters = asyncio.run(_open(kafka, wanted))
+    if fate == "redriven":
+        for reason in sorted({_no_way(each) for each in letters if not can_redrive(each)}):
+            console.print(Text(f"Left where they are: {reason}"))
+        letters = [each for each in letters if can_redrive(each)]
+    if not letters:
+        console.print("No open letter is meant by that.")
+        return 0
+    _print_causes(letters, way=fate == "redriven")
+    if not yes:
+        verb = "redriven" if fate == "redriven" else "dropped, for good"
+        console.print(f"\n{len(letters):,} letters would be {verb}. Nothing is done without --yes.")
+        return 0
+    done = asyncio.run(_settle(kafka, wanted, fate, len(letters)))
+    console.print(f"{done:,} letters {fate}.")
+    return 0
+
+
+def safe(text: str) -> str:
+    """Return text of others without what moves a terminal's cursor or turns its direction."""
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
+
+
+def _print_causes(letters: list[Letter], *, way: bool = False) -> None:
+    if not letters:
+        console.print("No dead letter is open.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in (
+        "count",
+        "stage",
+        "target",
+        "first seen",
+        "last seen",
+        "one of them",
+        "goes to" if way else "",
+        "reason",
+    ):
+        if title:
+            table.add_column(title, overflow="fold", no_wrap=title not in ("reason", "target"))
+    for group in grouped(letters):
+        to = ["raw" if group.stage == "stream" else group.target] if way else []
+        seen = (f"{each:%Y-%m-%d %H:%M}" for each in (group.first_at, group.last_at))
+        cells = (f"{group.count:,}", group.stage, group.target or "-", *seen, group.example, *to, group.reason)
+        table.add_row(*(Text(safe(cell)) for cell in cells))
+    console.print(table)
+
+
+def _warn(letters: list[Letter]) -> None:
+    if soon := leaving(letters, datetime.now(UTC)):
+        count, left = soon
+        days = max(left, timedelta()) / timedelta(days=1)
+        print(
+            f"WARNING: {count:,} of them leave Kafka within a week, the first in {days:.1f} days "
+            f"(letters are kept {KEPT.days} days): redrive or drop them before.",
+            file=sys.stderr,
+        )
+
+
+def _no_way(letter: Letter) -> str:
+    return f"letters of stage {letter.stage}, target {letter.target or '-'}, have no way back; look at them, then drop them."
+
+
+async def _open(kafka: KafkaSettings, wanted: Wanted) -> list[Letter]:
+    with _bar("reading letters") as passed:
+        return (await look(kafka, passed.show)).open(wanted)
+
+
+async def _settle(kafka: KafkaSettings, wanted: Wanted, fate: Fate, count: int) -> int:
+    with _bar(fate) as bar:
+        async with Desk(kafka) as desk:
+            return await desk.settle(wanted, fate, lambda _passed, _all: None, lambda done: bar.show(done, count))
+
+
+async def _fetch(kafka: KafkaSettings, place: Place) -> ConsumerRecord:
+    topic = Topics(kafka.topic_prefix).dead_letters
+    async for record in scan(kafka, topic, partitions=[place.partition]):
+        if record.offset == place.offset:
+            return record
+    raise NotReady(f"There is no letter {place} in {topic}; `tocsin dead-letters list` names one of each cause.")
+
+
+class _bar:  # noqa: N801 - used as a function
+    """A bar on a terminal, and nothing elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        columns = (TextColumn(title), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.show: Passed = self._show
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        self._task = self._progress.add_task("")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def _show(self, passed: int, total: int) -> None:
+        self._progress.update(self._task, completed=passed, total=total)

@@ -1,0 +1,140 @@
+"""Bring dead letters back on their way, or put them away for good: each once, whoever else is at it."""
+
+import asyncio
+import uuid
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import IllegalOperation, KafkaConnectionError, ProducerFenced
+
+from events.errors import NotReady
+from events.headers import as_text, isoformat, restored
+from events.settings import KafkaSettings
+from events.topics import Topics
+from ops.letters import FATE, JOB, LETTER, Box, Fate, Letter, Place, Wanted
+from ops.scan import Progress, scan
+
+AT_A_TIME = 100
+"""Letters in one transaction."""
+
+Headers = list[tuple[str, bytes]]
+Route = tuple[str, Headers]
+"""A topic, and the headers of the record that goes there."""
+
+
+class Overtaken(NotReady):
+    """Somebody else began to redrive or drop meanwhile."""
+
+
+async def look(kafka: KafkaSettings, progress: Progress) -> Box:
+    """Return every letter there is, without the values."""
+    box = Box()
+    async for record in scan(kafka, Topics(kafka.topic_prefix).dead_letters, progress=progress):
+        box.take(record)
+    return box
+
+
+class Desk:
+    """The one place where letters are dealt with; `async with` it takes it over from whoever had it.
+
+    A letter and its entry in the ledger are written in one transaction, and the ledger is read only after the former
+    holder of the desk was fenced off: no letter goes out twice, whatever is killed, and however many try.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._topics = Topics(kafka.topic_prefix)
+        self.job = uuid.uuid4().hex[:12]
+
+    async def __aenter__(self) -> Self:
+        self._producer = AIOKafkaProducer(
+            **self._kafka.client_options(),
+            transactional_id=f"{self._kafka.topic_prefix}dead-letters",
+            acks="all",
+            max_request_size=4 * 1024 * 1024,
+        )
+        try:
+            await self._producer.start()
+        except KafkaConnectionError as error:
+            raise NotReady(f"Kafka does not answer at {self._kafka.bootstrap_servers}.") from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._producer.stop()
+
+    async def settle(self, wanted: Wanted, fate: Fate, progress: Progress, done: Callable[[int], None]) -> int:
+        """Redrive or drop every open letter that is meant; return how many.
+
+        Raises Overtaken.
+        """
+        box = await look(self._kafka, progress)
+        chosen = {letter.place: letter for letter in box.open(wanted) if fate == "dropped" or can_redrive(letter)}
+        held: list[ConsumerRecord] = []
+        settled = 0
+        partitions = {place.partition for place in chosen}
+        async for record in scan(self._kafka, self._topics.dead_letters, partitions=partitions):
+            if Place(record.partition, record.offset) in chosen:
+                held.append(record)
+            if len(held) == AT_A_TIME:
+                settled += await self._write(held, fate)
+                done(settled)
+                held = []
+        settled += await self._write(held, fate)
+        done(settled)
+        return settled
+
+    async def _write(self, records: Sequence[ConsumerRecord], fate: Fate) -> int:
+        if not records:
+            return 0
+        sent: list[Future[Any]] = []
+        try:
+            async with self._producer.transaction():
+                for topic, record, value, headers in (move for each in records for move in self._moves(each, fate)):
+                    sent.append(await self._send(topic, record, value, headers))
+                await asyncio.gather(*sent)
+        except (ProducerFenced, IllegalOperation):  # the latter where the fence came down between two sends
+            await asyncio.gather(*sent, return_exceptions=True)
+            raise Overtaken(
+                "Somebody else began to redrive or drop letters, so this stops; what was done is done once. "
+                "Look with `tocsin dead-letters list` what is left."
+            ) from None
+        return len(records)
+
+    async def _send(self, topic: str, record: ConsumerRecord, value: bytes | None, headers: Headers) -> Future[Any]:
+        # To the partition of the same number: the topics are keyed alike, and a ledger's entry must lie behind its letter.
+        sent: Future[Any] = await self._producer.send(
+            topic, value, record.key, partition=record.partition, headers=headers
+        )
+        return sent
+
+    def _moves(self, record: ConsumerRecord, fate: Fate) -> list[tuple[str, ConsumerRecord, bytes | None, Headers]]:
+        """Return what is written of a letter, all of it or nothing."""
+        entry = (self._topics.dead_letters, record, None, self._entry(record, fate))
+        if fate == "dropped":
+            return [entry]
+        topic, headers = route(self._topics, record, self.job)
+        return [(topic, record, record.value, headers), entry]
+
+    def _entry(self, record: ConsumerRecord, fate: Fate) -> Headers:
+        values = {FATE: fate, LETTER: str(record.offset), JOB: self.job, "at": isoformat(datetime.now(UTC))}
+        return [(name, value.encode()) for name, value in values.items()]
+
+
+def can_redrive(letter: Letter) -> bool:
+    """Say whether there is a way back: the archive reads what everybody reads, nothing can be sent to it alone."""
+    return letter.stage == "stream" or (letter.stage == "sink" and letter.target not in ("", "archive"))
+
+
+def route(topics: Topics, record: ConsumerRecord, job: str) -> Route:
+    """Return where a letter goes: back to raw as it was, or to the one target that refused it."""
+    headers = as_text(record.headers)
+    if headers["stage"] == "stream":
+        return topics.raw, restored(record.headers)
+    marks = {"target": headers["target"], "cause": "redrive", JOB: job}
+    return topics.redeliveries, [(name, value.encode()) for name, value in marks.items()]

@@ -1,0 +1,79 @@
+"""Read what a topic holds between two moments, once, and stop at its end."""
+
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import datetime
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from events.errors import NotReady
+from events.settings import KafkaSettings
+
+AT_A_TIME = 2_000
+
+Progress = Callable[[int, int], None]
+"""Takes how many offsets have been passed, and of how many."""
+
+
+async def scan(
+    kafka: KafkaSettings,
+    topic: str,
+    *,
+    since: datetime | None = None,
+    partitions: Collection[int] | None = None,
+    progress: Progress = lambda _passed, _all: None,
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield the records appended since a moment, up to the end as it is now; of a partition in their order.
+
+    Only what is committed is seen. Raises NotReady when the cluster does not answer or has no such topic.
+    """
+    consumer = AIOKafkaConsumer(
+        **kafka.client_options(),
+        group_id=None,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # what retention takes while we read is gone, and nothing else can be said of it
+    )
+    try:
+        await consumer.start()
+    except KafkaConnectionError as error:
+        raise NotReady(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error
+    try:
+        there = await _partitions(consumer, topic)
+        chosen = [each for each in there if partitions is None or each.partition in partitions]
+        starts, ends = await _bounds(consumer, chosen, since)
+        total = sum(ends[each] - starts[each] for each in chosen)
+        left = {each for each in chosen if starts[each] < ends[each]}
+        while left:
+            for partition, records in (await consumer.getmany(*left, timeout_ms=500, max_records=AT_A_TIME)).items():
+                for record in records:
+                    if record.offset < ends[partition]:
+                        yield record
+            places = {each: await consumer.position(each) for each in left}
+            left = {each for each, place in places.items() if place < ends[each]}
+            progress(total - sum(ends[each] - places[each] for each in left), total)
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    if topic not in await consumer.topics():
+        raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
+    # A consumer knows the partitions of topics it uses only.
+    await consumer._client._wait_on_metadata(topic)  # noqa: SLF001 - no public way without a subscription
+    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+
+
+async def _bounds(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], since: datetime | None
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """Return where to start and where to stop, and go to the start."""
+    consumer.assign(partitions)
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+    if since is not None:
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since.timestamp() * 1000)))
+        starts = {each: found[each].offset if found[each] else ends[each] for each in partitions}
+    for partition, offset in starts.items():
+        consumer.seek(partition, offset)
+    return starts, ends

@@ -1,0 +1,200 @@
+"""Dead letters on real Kafka: seen by cause, sent again once whatever is killed, dropped, and delivered to their target."""
+
+import asyncio
+import json
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from events.codec import decode_receipt, encode
+from events.headers import DeadLetter, originals
+from events.records import EnrichedEvent, Enrichment, WebhookEvent
+from events.topics import Topics
+from ops import dead_letters
+from ops.letters import Place, Wanted
+from ops.redrive import Desk, Overtaken, look
+from ops.scan import scan
+from sinks import shelf
+from sinks.destination import Delivered, Destination, TargetSettings
+from sinks.rules import Rule, Rules, Target
+from sinks.target import TargetRun
+
+pytestmark = pytest.mark.kafka
+
+OWN = [("event-id", b"c/1"), ("event-id-kind", b"uuid"), ("received-at", b"2026-07-29T08:00:00.000000+00:00")]
+
+
+def quiet(*_):
+    pass
+
+
+def event(event_id="c/9"):
+    return EnrichedEvent(
+        event_id=event_id,
+        received_at=datetime.now(UTC),
+        event=WebhookEvent(type="alert", action="created", attributes={"uuid": "a1"}),
+        enrichment=Enrichment(status="not_applicable"),
+    )
+
+
+async def bury(kafka, *letters):
+    """Write letters as stream and sinks do: (stage, target, value)."""
+    async with AIOKafkaProducer(**kafka.client_options(), acks="all") as producer:
+        for stage, target, value in letters:
+            headers = DeadLetter(stage, "status 400", "somewhere", 0, 1, target).to_kafka()
+            headers += originals(OWN) if stage == "stream" else []
+            await producer.send_and_wait(Topics(kafka.topic_prefix).dead_letters, value, b"a1", headers=headers)
+
+
+async def read(kafka, topic):
+    return [record async for record in scan(kafka, topic)]
+
+
+async def settle(kafka, fate, wanted=None):
+    async with Desk(kafka) as desk:
+        return await desk.settle(wanted or Wanted(), fate, quiet, quiet)
+
+
+def test_a_letter_of_the_stream_goes_back_to_raw_as_it_was_and_only_once(kafka_settings):
+    async def scenario():
+        await bury(kafka_settings, ("stream", "", b'{"type": "alert"'))
+        assert await settle(kafka_settings, "redriven") == 1
+        assert await settle(kafka_settings, "redriven") == 0
+        (raw,) = await read(kafka_settings, Topics(kafka_settings.topic_prefix).raw)
+        assert (raw.key, raw.value, list(raw.headers)) == (b"a1", b'{"type": "alert"', OWN)
+        assert (await look(kafka_settings, quiet)).open(Wanted()) == []
+
+    asyncio.run(scenario())
+
+
+def test_dropped_letters_go_nowhere_and_are_listed_no_more(kafka_settings):
+    async def scenario():
+        await bury(kafka_settings, *[("sink", "soc", encode(event()))] * 250, ("sink", "mail", b"x"))
+        assert await settle(kafka_settings, "dropped", Wanted(target="soc")) == 250
+        names = Topics(kafka_settings.topic_prefix)
+        assert await read(kafka_settings, names.redeliveries) == []
+        assert [each.target for each in (await look(kafka_settings, quiet)).open(Wanted())] == ["mail"]
+
+    asyncio.run(scenario())
+
+
+def test_two_who_redrive_at_once_send_each_letter_once(kafka_settings):
+    async def scenario():
+        await bury(kafka_settings, *[("sink", "soc", encode(event()))] * 300)
+        async with Desk(kafka_settings) as first:
+            assert await settle(kafka_settings, "redriven") == 300
+            # The first one had looked before, in effect: what it read of the ledger is of no use any more.
+            stale = await look(kafka_settings, quiet)
+            stale.fates.clear()
+            records = await read(kafka_settings, Topics(kafka_settings.topic_prefix).dead_letters)
+            with pytest.raises(Overtaken, match="Somebody else"):
+                await first._write([each for each in records if each.value][:10], "redriven")
+        assert len(await read(kafka_settings, Topics(kafka_settings.topic_prefix).redeliveries)) == 300
+
+    asyncio.run(scenario())
+
+
+def test_killed_in_the_middle_it_leaves_letter_and_ledger_in_one_state(kafka_settings, monkeypatch):
+    async def scenario():
+        await bury(kafka_settings, *[("sink", "soc", encode(event()))] * 250)
+        desk = await Desk(kafka_settings).__aenter__()
+        commit, commits = desk._producer.commit_transaction, []
+
+        async def killed():
+            commits.append(1)
+            if len(commits) == 2:  # the records of the second batch are with the broker, their commit is not
+                await desk._producer.flush()
+                raise KeyboardInterrupt
+            await commit()
+
+        monkeypatch.setattr(desk._producer, "commit_transaction", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await desk.settle(Wanted(), "redriven", quiet, quiet)
+        names = Topics(kafka_settings.topic_prefix)
+        assert await settle(kafka_settings, "redriven") == 150  # this fences the one that was killed
+        await desk._producer.stop()
+        assert len(await read(kafka_settings, names.redeliveries)) == 250
+
+    try:
+        asyncio.run(scenario())
+    except KeyboardInterrupt:  # asyncio passes it on to whoever runs the loop
+        pytest.fail("the interrupt was not caught where it was raised")
+
+
+def test_a_redriven_letter_reaches_its_target_only_once_and_has_a_receipt(kafka_settings, monkeypatch):
+    sent = []
+
+    class Scripted(Destination[TargetSettings]):
+        """Take everything."""
+
+        Settings = TargetSettings
+
+        async def deliver(self, event):
+            sent.append(event.event_id)
+            return Delivered("taken")
+
+    monkeypatch.setattr(shelf, "find", lambda _type: Scripted)
+    never = Rule.model_validate({"name": "r", "match": {"type": "report"}, "notify": "soc"})
+
+    async def run_until(count):
+        names = Topics(kafka_settings.topic_prefix)
+        run = TargetRun(
+            kafka_settings,
+            Rules([never], {"soc": Target("soc", "scripted", TargetSettings())}, "v1"),
+            Target("soc", "scripted", TargetSettings()),
+            "now",
+        )
+        task = asyncio.create_task(run.run())
+        async with asyncio.timeout(60):
+            while (
+                len(receipts := [decode_receipt(each.value) for each in await read(kafka_settings, names.deliveries)])
+                < count
+            ):
+                await asyncio.sleep(0.2)
+        run.stop()
+        await task
+        return receipts
+
+    async def scenario():
+        ids = [f"c/{uuid.uuid4()}" for _ in range(3)]
+        await bury(
+            kafka_settings, *[("sink", "soc", encode(event(each))) for each in ids], ("sink", "mail", encode(event()))
+        )
+        assert await settle(kafka_settings, "redriven") == 4
+        receipts = await run_until(3)
+        await bury(kafka_settings, ("sink", "soc", encode(event("c/last"))))
+        await settle(kafka_settings, "redriven")
+        receipts = await run_until(4)  # a second start sends nothing twice
+        assert sent == [*ids, "c/last"]
+        assert {(each.target, each.outcome) for each in receipts} == {("soc", "delivered")}
+        assert all(each.replay_id for each in receipts)
+
+    asyncio.run(scenario())
+
+
+def test_the_commands_show_what_there_is_and_do_nothing_unasked(kafka_settings, capsys):
+    async def scenario():
+        await bury(
+            kafka_settings, ("sink", "soc", encode(event())), ("stream", "", b"\x1b[2J{"), ("sink", "archive", b"{")
+        )
+
+    asyncio.run(scenario())
+    dead_letters.show_causes(kafka_settings, Wanted(), as_json=True)
+    assert {each["target"]: each["count"] for each in json.loads(capsys.readouterr().out)} == {
+        "soc": 1,
+        "": 1,
+        "archive": 1,
+    }
+    assert dead_letters.settle(kafka_settings, Wanted(), "redriven", yes=False) == 0
+    said = capsys.readouterr().out
+    assert "2 letters would be redriven. Nothing is done without --yes." in said
+    assert "have no way back" in said
+    stream = asyncio.run(look(kafka_settings, quiet)).open(Wanted(stage="stream"))[0]
+    dead_letters.show_one(kafka_settings, stream.place)
+    shown = capsys.readouterr().out
+    assert "original-event-id" in shown
+    assert "\x1b[2J" not in shown
+    with pytest.raises(Exception, match="There is no letter 3/99"):
+        dead_letters.show_one(kafka_settings, Place(3, 99))

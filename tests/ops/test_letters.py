@@ -1,0 +1,137 @@
+"""Which letters are open, how they are grouped, and when they leave."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.headers import DeadLetter, originals, restored
+from ops.dead_letters import safe
+from ops.dead_letters_cli import place
+from ops.letters import FATE, KEPT, LETTER, Box, Place, Wanted, grouped, leaving
+from ops.moments import moment
+from ops.redrive import can_redrive, route
+
+NOW = datetime(2026, 7, 29, 12, tzinfo=UTC)
+
+
+def record(offset, *, partition=0, stage="sink", target="soc", reason="status 400", key=b"a1", at=NOW, headers=()):
+    letter = DeadLetter(stage, reason, "t.enriched.v1", partition, 7, target, first_at=at, last_at=at)
+    return SimpleNamespace(
+        partition=partition,
+        offset=offset,
+        timestamp=int(at.timestamp() * 1000),
+        key=key,
+        headers=[*letter.to_kafka(), *headers],
+    )
+
+
+def entry(offset, fate="redriven", *, partition=0):
+    headers = [(FATE, fate.encode()), (LETTER, str(offset).encode())]
+    return SimpleNamespace(partition=partition, offset=offset + 1000, timestamp=0, key=b"a1", headers=headers)
+
+
+def box(*records):
+    found = Box()
+    for each in records:
+        found.take(each)
+    return found
+
+
+def test_a_letter_is_open_until_the_ledger_names_it():
+    found = box(record(0), record(1), record(0, partition=1), entry(0), entry(1, "dropped"))
+    assert [letter.place for letter in found.open(Wanted())] == [Place(1, 0)]
+
+
+def test_what_is_neither_letter_nor_entry_is_passed_over():
+    strange = SimpleNamespace(partition=0, offset=0, timestamp=0, key=None, headers=[])
+    assert box(strange).open(Wanted()) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "offsets"),
+    [
+        (Wanted(), [0, 1, 2]),
+        (Wanted(stage="stream"), [2]),
+        (Wanted(target="soc"), [0]),
+        (Wanted(reason="400"), [0, 1]),
+        (Wanted(reason="not*JSON"), [2]),
+        (Wanted(alert="A2"), [1]),
+        (Wanted(since=NOW - timedelta(hours=1)), [1, 2]),
+        (Wanted(until=NOW), [0]),
+        (Wanted(places=frozenset({Place(0, 1)})), [1]),
+    ],
+)
+def test_filters_narrow(wanted, offsets):
+    found = box(
+        record(0, at=NOW - timedelta(hours=2)),
+        record(1, target="mail", key=b"a2"),
+        record(2, stage="stream", target="", reason="not JSON: unexpected end"),
+    )
+    assert [letter.place.offset for letter in found.open(wanted)] == offsets
+
+
+def test_causes_are_counted_the_most_frequent_first():
+    early = NOW - timedelta(days=3)
+    groups = grouped(box(record(0, reason="x"), record(1, at=early), record(2)).open(Wanted()))
+    assert [(group.reason, group.count) for group in groups] == [("status 400", 2), ("x", 1)]
+    assert (groups[0].first_at, groups[0].last_at, groups[0].example) == (early, NOW, "0/1")
+
+
+def test_letters_that_leave_within_a_week_are_told_long_before():
+    old = record(0, at=NOW - KEPT + timedelta(days=2))
+    letters = box(old, record(1)).open(Wanted())
+    assert leaving(letters, NOW) == (1, timedelta(days=2))
+    assert leaving(letters[1:], NOW) is None
+
+
+def test_the_stream_s_letters_go_back_as_they_came_and_a_target_s_to_it_alone():
+    topics = SimpleNamespace(raw="t.raw.v1", redeliveries="t.redeliveries.v1")
+    own = [("event-id", b"c/1"), ("received-at", b"2026-07-29T08:00:00+00:00")]
+    assert route(topics, record(0, stage="stream", headers=originals(own)), "job") == ("t.raw.v1", own)
+    to, headers = route(topics, record(0), "job")
+    assert to == "t.redeliveries.v1"
+    assert dict(headers) == {"target": b"soc", "cause": b"redrive", "job-id": b"job"}
+
+
+def test_a_letter_of_the_archive_has_no_way_back():
+    letters = box(record(0), record(1, target="archive"), record(2, stage="stream", target="")).open(Wanted())
+    assert [can_redrive(letter) for letter in letters] == [True, False, True]
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.binary())))
+def test_headers_come_back_as_they_were(headers):
+    assert restored([("stage", b"stream"), *originals(headers)]) == headers
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("24h", NOW - timedelta(days=1)),
+        ("7d", NOW - timedelta(days=7)),
+        ("2026-07-29T08:00", datetime(2026, 7, 29, 8, tzinfo=UTC)),
+        ("2026-07-29T08:00+02:00", datetime(2026, 7, 29, 6, tzinfo=UTC)),
+    ],
+)
+def test_moments_are_durations_ago_or_times(text, found):
+    assert moment(text, NOW) == found
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "24 hours"])
+def test_a_moment_that_is_none_is_told(text):
+    with pytest.raises(typer.BadParameter, match="neither a duration"):
+        moment(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["", "3", "3/", "a/1", "3/-1"])
+def test_a_place_that_is_none_is_told(text):
+    with pytest.raises(typer.BadParameter, match="PARTITION/OFFSET"):
+        place(text)
+
+
+@given(st.text())
+def test_no_text_of_others_moves_the_cursor_or_turns_its_direction(text):
+    assert safe(text + "\u202e\x1b[2J").isprintable()
