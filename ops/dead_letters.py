@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -130,9 +131,10 @@ async def _settle(kafka: KafkaSettings, wanted: Wanted, fate: Fate, count: int) 
 
 async def _fetch(kafka: KafkaSettings, place: Place) -> ConsumerRecord:
     topic = Topics(kafka.topic_prefix).dead_letters
-    async for record in scan(kafka, topic, partitions=[place.partition]):
-        if record.offset == place.offset:
-            return record
+    async with aclosing(scan(kafka, topic, partitions=[place.partition])) as records:
+        async for record in records:
+            if record.offset == place.offset:
+                return record
     raise NotReady(f"There is no letter {place} in {topic}; `tocsin dead-letters list` names one of each cause.")
 
 

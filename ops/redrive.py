@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from asyncio import Future
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -78,13 +79,14 @@ class Desk:
         held: list[ConsumerRecord] = []
         settled = 0
         partitions = {place.partition for place in chosen}
-        async for record in scan(self._kafka, self._topics.dead_letters, partitions=partitions):
-            if Place(record.partition, record.offset) in chosen:
-                held.append(record)
-            if len(held) == AT_A_TIME:
-                settled += await self._write(held, fate)
-                done(settled)
-                held = []
+        async with aclosing(scan(self._kafka, self._topics.dead_letters, partitions=partitions)) as records:
+            async for record in records:
+                if Place(record.partition, record.offset) in chosen:
+                    held.append(record)
+                if len(held) == AT_A_TIME:
+                    settled += await self._write(held, fate)
+                    done(settled)
+                    held = []
         settled += await self._write(held, fate)
         done(settled)
         return settled

@@ -1,6 +1,6 @@
 """Read what a topic holds between two moments, once, and stop at its end."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -22,10 +22,11 @@ async def scan(
     since: datetime | None = None,
     partitions: Collection[int] | None = None,
     progress: Progress = lambda _passed, _all: None,
-) -> AsyncIterator[ConsumerRecord]:
+) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield the records appended since a moment, up to the end as it is now; of a partition in their order.
 
-    Only what is committed is seen. Raises NotReady when the cluster does not answer or has no such topic.
+    Only what is committed is seen. Whoever stops before the end closes it (`contextlib.aclosing`). Raises NotReady when
+    the cluster does not answer or has no such topic.
     """
     consumer = AIOKafkaConsumer(
         **kafka.client_options(),
