@@ -30,6 +30,9 @@ class Owner(Protocol):
     def assigned(self, numbers: set[int]) -> None:
         """Own exactly these partitions from now on."""
 
+    def revoked(self) -> None:
+        """Know that the group divides the partitions anew; `assigned` follows."""
+
     def put(self, number: int, records: Sequence[RawRecord]) -> None:
         """Handle records of an owned partition."""
 
@@ -88,6 +91,10 @@ def connect(app: faust.App, topics: Topics, owner: Owner) -> None:
     async def assigned(_sender: object, assigned: set[TP], **_: object) -> None:
         app.consumer.keep(assigned)
         owner.assigned({tp.partition for tp in assigned if tp.topic == topics.raw})
+
+    @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
+    async def revoked(_sender: object, revoked: set[TP], **_: object) -> None:  # noqa: ARG001 - the signal's own names
+        owner.revoked()
 
     @app.agent(topic, name="stream")  # type: ignore[untyped-decorator]
     async def take(stream: Any) -> None:

@@ -45,6 +45,7 @@ class Budget:
         self._from: dict[int, float] = {}  # owned partition: when its share may be used
         self._begun, self._left = _Gate(), _Gate()
         self._turned = inf
+        self._regrouping = False
         self._used: deque[float] = deque()
 
     @property
@@ -52,9 +53,13 @@ class Budget:
         """Calls per second this worker may make."""
         return self.total * len(self._from) / self._partitions
 
+    def suspend(self) -> None:
+        """Use no share until the next `share`: the group is dividing them anew, and the others may know before we do."""
+        self._regrouping = True
+
     def share(self, owned: AbstractSet[int], partitions: int, now: float) -> None:
         """Take the part of the budget that goes with the owned ones of so many partitions."""
-        self._partitions = partitions
+        self._partitions, self._regrouping = partitions, False
         self._from = {number: min(self._from.get(number, inf), now + SETTLING) for number in owned}
 
     def turned(self, now: float) -> None:
@@ -79,6 +84,8 @@ class Budget:
         return self._delay(self._begun, now)
 
     def _delay(self, gate: _Gate, now: float) -> float:
+        if self._regrouping:
+            return SETTLING
         usable = {number for number, start in self._from.items() if start <= now}
         if not usable:
             return self.settling(now) if self._from else inf

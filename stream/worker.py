@@ -69,6 +69,10 @@ class Worker:
         metrics.PARTITIONS.set(len(numbers))
         log.info("assigned", partitions=sorted(numbers))
 
+    def revoked(self) -> None:
+        """Ask the Alert API nothing more until the group has told us what is ours."""
+        self._lookups.budget.suspend()
+
     def put(self, number: int, records: Sequence[RawRecord]) -> None:
         """Hand records to their partition."""
         partition = self._partitions.get(number)

@@ -39,6 +39,36 @@ def test_a_new_share_waits_until_its_former_owner_has_noticed():
     assert budget.rate == 1.0
 
 
+def test_while_the_group_divides_partitions_anew_nothing_is_asked():
+    """The others may have their shares seconds before a worker hears that some of its own are gone."""
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        budget, times = Budget(RATE, clock=loop.time), []
+        budget.share(set(range(PARTITIONS)), PARTITIONS, loop.time() - SETTLING)
+        await budget.take()
+        budget.suspend()
+        assert budget.delay(loop.time()) == SETTLING
+
+        async def ask():
+            while True:
+                await budget.take()
+                await budget.leave()
+                times.append(loop.time())
+
+        asking = asyncio.create_task(ask())
+        await asyncio.sleep(60)
+        assert times == []
+        budget.share({0, 1, 2}, PARTITIONS, loop.time())
+        await asyncio.sleep(10)
+        asking.cancel()
+        # What stayed is used at once, and no more of it than it is.
+        assert 8 <= len(times) <= 12
+        assert times[0] - 60 <= 1.0 + PARTITIONS / RATE
+
+    virtual_time.run(scenario())
+
+
 def test_one_worker_calls_at_once_and_then_evenly():
     async def scenario():
         loop = asyncio.get_running_loop()
