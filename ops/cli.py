@@ -11,7 +11,17 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from events.errors import NotReady
-from ops import dead_letters_cli, hooks, inbox_cli, ingest_cli, logs, rules_cli, settings_mistakes, topics_cli
+from ops import (
+    dead_letters_cli,
+    hooks,
+    inbox_cli,
+    ingest_cli,
+    logs,
+    rules_cli,
+    settings_mistakes,
+    targets_cli,
+    topics_cli,
+)
 
 MAX_PORT = 65_535
 
@@ -33,6 +43,7 @@ for name, verbs in (
     ("inbox", inbox_cli.app),
     ("ingest", ingest_cli.app),
     ("rules", rules_cli.app),
+    ("targets", targets_cli.app),
     ("topics", topics_cli.app),
 ):
     app.add_typer(verbs, name=name)

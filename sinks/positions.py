@@ -39,12 +39,12 @@ async def prepare(kafka: KafkaSettings, target: str, topic: str, start: Start) -
     consumer = client(kafka, target)
     await consumer.start()
     try:
-        partitions = await _partitions(kafka, topic)
+        partitions = await partitions_of(kafka, topic)
         consumer.assign(partitions)
         consumer.pause(*partitions)
         if await committed(kafka, target, partitions):
             return
-        positions = await _positions(consumer, partitions, start)
+        positions = await starts(consumer, partitions, start)
         # Looked at again, so that of two workers starting together the later one sees what the first has done. Should
         # both still commit, neither has read yet: this commit is made outside the group, and the broker refuses it
         # as soon as the group has a member.
@@ -111,14 +111,12 @@ class Positions:
         """Say that positions are gone, or point at records that are, and which command chooses new ones."""
         return NotReady(
             f"Target {self._target} has lost its place in {self._topic} (its committed offsets, or the records there, "
-            "are gone); choose where it goes on: kafka-consumer-groups.sh "
-            f"--bootstrap-server {self._kafka.bootstrap_servers} --group {self._kafka.group(self._target)} "
-            f"--topic {self._topic} --reset-offsets --to-earliest --execute (or --to-latest, --to-datetime TIME), "
+            f"are gone); choose where it goes on: `tocsin targets reset {self._target} --to now` (or earliest, 24h, a time), "
             "then start it again."
         )
 
 
-async def _partitions(kafka: KafkaSettings, topic: str) -> list[TopicPartition]:
+async def partitions_of(kafka: KafkaSettings, topic: str) -> list[TopicPartition]:
     """Return the topic's partitions; a consumer knows them only of topics it subscribes to."""
     admin = AIOKafkaAdminClient(**kafka.client_options())
     await admin.start()
@@ -168,9 +166,10 @@ async def _ask(
     return {tp: (known.offset, known.metadata or "") for tp, known in answer.items() if known.offset >= 0}
 
 
-async def _positions(
+async def starts(
     consumer: AIOKafkaConsumer, partitions: list[TopicPartition], start: Start
 ) -> dict[TopicPartition, int]:
+    """Return the offset of each partition at which a start begins."""
     if start == "earliest":
         offsets: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
         return offsets

@@ -323,7 +323,7 @@ def test_lost_positions_stop_the_target_with_the_command(kafka_settings, script,
     async def scenario() -> None:
         await _commit(kafka_settings, offsets)
         await publish(kafka_settings, [event("e0")])
-        with pytest.raises(NotReady, match=r"has lost its place.*--reset-offsets"):
+        with pytest.raises(NotReady, match=r"has lost its place.*tocsin targets reset"):
             await asyncio.wait_for(TargetRun(kafka_settings, rules(), target(), "now").run(), 20)
 
     asyncio.run(scenario())

@@ -1,0 +1,90 @@
+"""`tocsin targets`: which there are and what waits for each, and where one goes on."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from aiokafka.errors import KafkaConnectionError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from events.errors import NotReady
+from events.settings import KafkaSettings
+from events.topics import Topics
+from sinks import relocation
+from sinks.main import load
+from sinks.redeliveries import GROUP
+from sinks.rules import Start
+from sinks.settings import SinksSettings
+
+T = TypeVar("T")
+
+console = Console(highlight=False)
+
+
+def show(kafka: KafkaSettings) -> None:
+    """Print each target of the rules, whether it runs, and what waits for it.
+
+    Raises NotReady when the rules or the cluster cannot be read.
+    """
+    rules = load(SinksSettings())
+    topics = Topics(kafka.topic_prefix)
+    table = Table(box=None, pad_edge=False)
+    for title in ("target", "type", "workers", "waiting", "sent again"):
+        table.add_column(title, justify="right" if title in ("workers", "waiting", "sent again") else "left")
+    for target in rules.targets.values():
+        running, waiting, again = _asked(kafka, _of(kafka, target.name, topics))
+        cells = (
+            target.name,
+            target.type,
+            running or "none",
+            *("never ran" if n is None else n for n in (waiting, again)),
+        )
+        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else cell) for cell in cells))
+    console.print(table)
+
+
+def reset(kafka: KafkaSettings, target: str, start: Start, *, yes: bool) -> None:
+    """Say where a target would go on, and with `yes` set it there.
+
+    Raises NotReady while it runs.
+    """
+    topic = Topics(kafka.topic_prefix).enriched
+    before = _asked(kafka, relocation.waiting(kafka, target, topic))
+    console.print(f"{target}: {'it has no place yet' if before is None else f'{before:,} waiting'}.")
+    if not yes:
+        console.print(f"It would go on at: {start}. Nothing is done without --yes; what is skipped is told to nobody.")
+        return
+    _asked(kafka, relocation.reset(kafka, target, topic, start))
+    console.print(f"It goes on at {start}: {_asked(kafka, relocation.waiting(kafka, target, topic)):,} waiting.")
+
+
+def rename(kafka: KafkaSettings, old: str, new: str) -> None:
+    """Let the new name go on where the old one stopped, with what is sent again as well.
+
+    Raises NotReady, see `relocation.rename`.
+    """
+    topics = Topics(kafka.topic_prefix)
+    _asked(kafka, relocation.rename(kafka, old, new, topics.enriched))
+    if _asked(kafka, relocation.waiting(kafka, f"{old}.{GROUP}", topics.redeliveries)) is not None:
+        _asked(kafka, relocation.rename(kafka, f"{old}.{GROUP}", f"{new}.{GROUP}", topics.redeliveries))
+    waiting = _asked(kafka, relocation.waiting(kafka, new, topics.enriched))
+    console.print(
+        f"{new} goes on where {old} stopped, {waiting:,} waiting. Name it so in the rules file, then start it."
+    )
+
+
+async def _of(kafka: KafkaSettings, target: str, topics: Topics) -> tuple[int, int | None, int | None]:
+    return (
+        await relocation.members(kafka, target),
+        await relocation.waiting(kafka, target, topics.enriched),
+        await relocation.waiting(kafka, f"{target}.{GROUP}", topics.redeliveries),
+    )
+
+
+def _asked(kafka: KafkaSettings, work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except KafkaConnectionError as error:
+        raise NotReady(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error
