@@ -186,7 +186,7 @@ class Delivery:
             target=self._target,
             outcome=outcome,
             rules=decision.rules,
-            rules_version=self._rules.version,
+            rules_version=decision.version,
             attempts=attempts,
             status=status,
             run_id=run_id,
