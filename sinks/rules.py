@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from events.records import EnrichedEvent, Enrichment
-from sinks.conditions import Conditions, Names, compile_conditions
+from sinks.conditions import Conditions, Names
 from sinks.destination import TargetSettings
 from sinks.fields import Facts
-from sinks.verdict import Condition
+from sinks.rule_index import RuleIndex
 
 Start = Literal["now", "earliest"] | AwareDatetime
 """Where a target that never ran begins to read."""
@@ -25,7 +25,13 @@ class Rule(BaseModel):
     name: str = Field(min_length=1, max_length=100)
     match: Annotated[Conditions, BeforeValidator(lambda value: {} if value == "all" else value)]
     notify: Names
-    when_unknown: Literal["match", "skip"] = "match"
+    when_unknown: Literal["match", "skip"] = Field(
+        "match", description="What to do while the alert is waited for and a condition cannot be answered."
+    )
+    on_complete: Literal["new", "always", "never"] = Field(
+        "new",
+        description="When the alert has come: tell those not told before, tell all once more, or tell nobody.",
+    )
 
 
 @dataclass(frozen=True)
@@ -44,14 +50,9 @@ class Decision:
 
     notify: bool
     rules: tuple[str, ...] = ()
+    version: str = ""
     replay_id: str | None = None
     """The job that sends an event again; none when it comes for the first time."""
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    rule: Rule
-    condition: Condition
 
 
 class Rules:
@@ -61,32 +62,44 @@ class Rules:
         self.rules = tuple(rules)
         self.targets = targets
         self.version = version
-        self._by_target: dict[str, list[_Compiled]] = {name: [] for name in targets}
-        for rule in rules:
-            compiled = _Compiled(rule, compile_conditions(rule.match))
-            for target in dict.fromkeys(rule.notify):
-                self._by_target[target].append(compiled)
+        self._by_target = {
+            name: _Compiled([rule for rule in rules if name in rule.notify], version) for name in targets
+        }
+
+    def adopt(self, newer: "Rules") -> None:
+        """Decide by newer rules from now on; a target they no longer have keeps its old ones, so nothing is lost."""
+        self.rules, self.targets, self.version = newer.rules, newer.targets, newer.version
+        self._by_target = {**self._by_target, **newer._by_target}  # noqa: SLF001 - of its own kind
 
     def decide(self, event: EnrichedEvent, target: str) -> Decision:
         """Say whether a target is told of an event.
 
-        A completion (revision 1) is told only to a target that was not told of the pending event it completes.
+        A completion (revision 1) is told only to a target that was not told of the pending event it completes, unless
+        a rule's `on_complete` asks for more or less.
         """
-        if event.revision and self._matching(_pending_form(event), target):
-            return Decision(notify=False)
-        matching = self._matching(event, target)
-        return Decision(notify=bool(matching), rules=matching)
+        compiled = self._by_target[target]
+        matching = compiled.matching(Facts(event))
+        if event.revision:
+            # Decided anew on the event as it was then, so that nothing need be remembered.
+            told = bool(compiled.matching(Facts(_pending_form(event))))
+            wanted = {"always"} if told else {"always", "new"}
+            matching = [rule for rule in matching if rule.on_complete in wanted]
+        return Decision(notify=bool(matching), rules=tuple(rule.name for rule in matching), version=compiled.version)
 
-    def _matching(self, event: EnrichedEvent, target: str) -> tuple[str, ...]:
-        facts = Facts(event)
-        return tuple(one.rule.name for one in self._by_target[target] if _matches(one, facts))
 
+class _Compiled:
+    """The rules of one target."""
 
-def _matches(compiled: _Compiled, facts: Facts) -> bool:
-    verdict = compiled.condition(facts)
-    return compiled.rule.when_unknown == "match" if verdict is None else verdict
+    def __init__(self, rules: Sequence[Rule], version: str) -> None:
+        self.version = version
+        self._rules = rules
+        self._index = RuleIndex([rule.match for rule in rules])
+
+    def matching(self, facts: Facts) -> list[Rule]:
+        found = ((self._rules[number], verdict) for number, verdict in self._index.possible(facts))
+        return [rule for rule, verdict in found if verdict or rule.when_unknown == "match"]
 
 
 def _pending_form(event: EnrichedEvent) -> EnrichedEvent:
-    changes: dict[str, Any] = {"revision": 0, "alert": None, "enrichment": Enrichment(status="pending")}
+    changes: dict[str, Any] = {"revision": 0, "alert": None, "names": {}, "enrichment": Enrichment(status="pending")}
     return event.model_copy(update=changes)
