@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 from events.settings import KafkaSettings
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
+from ops.catch_up_settings import CatchUpSettings
 from sinks.archive.settings import ArchiveSettings
 from sinks.egress import EgressSettings
 from sinks.settings import SinksSettings
@@ -27,6 +28,7 @@ MODELS: tuple[type[BaseSettings], ...] = (
     EgressSettings,
     ArchiveSettings,
     InboxSettings,
+    CatchUpSettings,
 )
 
 WITHOUT_MODEL = """

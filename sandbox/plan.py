@@ -11,7 +11,18 @@ from sandbox.supervisor import Process
 
 HOST = "127.0.0.1"
 SIMULATED_KEY = "simulated-tenant-key"
-_FAMILIES = ("ARCHIVE_", "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_", "TOCSIN_")
+_FAMILIES = (
+    "ARCHIVE_",
+    "CATCH_UP_",
+    "INBOX_",
+    "INGEST_",
+    "KAFKA_",
+    "SEKOIA_",
+    "SINKS_",
+    "STREAM_",
+    "TEAMS_",
+    "TOCSIN_",
+)
 _FOREIGN = {
     "ingest": ("ARCHIVE_", "INBOX_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
     "stream": ("ARCHIVE_", "INBOX_", "INGEST_", "SINKS_", "TEAMS_"),

@@ -17,6 +17,8 @@ MAX_ANSWER = 32 * 1024 * 1024
 """Bytes read of one answer: a hundred alerts of the largest size seen, and some."""
 TIMEOUT = 10.0
 """Seconds for a whole answer; the vendor's firewall frowns on slower ones."""
+PAGE = 100
+"""Alerts in one answer of the list, at most (a larger limit is refused)."""
 MAX_RETRY_AFTER = 600.0
 """Seconds; the vendor's longest block."""
 NAMED = {
@@ -85,6 +87,20 @@ class AlertApi:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._client.aclose()
+
+    async def updated(self, since: datetime, offset: int = 0) -> list[dict[str, Any]]:
+        """Return up to PAGE alerts that were changed since then, the one changed longest ago first.
+
+        Raises Unavailable, Refused.
+        """
+        query = {"date[updated_at]": f"{since:%Y-%m-%dT%H:%M:%SZ},now", "sort": "updated_at", "direction": "asc"}
+        body = await self._get(
+            "/v1/sic/alerts", query | {"limit": str(PAGE), "offset": str(offset), "stix": "false"} | STATUS
+        )
+        items = body.get("items")
+        if not isinstance(items, list):
+            raise Unavailable("a list without items", counts=False)
+        return [item for item in items if isinstance(item, dict)]
 
     async def listed(self, uuids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return what the list endpoint shows when asked for these alerts, by uuid.
