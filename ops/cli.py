@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from events.errors import NotReady
 from ops import (
+    catch_up_verb,
     dead_letters_cli,
     hooks,
     inbox_cli,
@@ -47,6 +48,8 @@ for name, verbs in (
     ("topics", topics_cli.app),
 ):
     app.add_typer(verbs, name=name)
+
+app.command("catch-up")(catch_up_verb.catch_up)
 
 
 @app.callback()

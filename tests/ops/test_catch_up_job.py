@@ -1,0 +1,52 @@
+"""With CATCH_UP_EVERY passes follow one another, and an error of the API ends none but its own."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from events.settings import KafkaSettings
+from ops import catch_up_cli
+from ops.catch_up_pass import Done, Point
+from ops.catch_up_settings import CatchUpSettings
+from stream.alert_api import Unavailable
+from stream.settings import SekoiaSettings
+
+
+class Over(Exception):
+    """The test has seen enough."""
+
+
+def run(settings: CatchUpSettings, *, dry_run: bool = False) -> int:
+    kafka, sekoia = KafkaSettings(bootstrap_servers="localhost:1"), SekoiaSettings(api_key="k")
+    return asyncio.run(catch_up_cli._run(settings, kafka, sekoia, None, dry_run=dry_run))
+
+
+def test_passes_follow_one_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = iter([Unavailable("status 503"), Done(3, 2, 1), Over()])
+
+    async def sweep(*_args: object, **_options: object) -> Done:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(catch_up_cli, "sweep", sweep)
+    with pytest.raises(Over):
+        run(CatchUpSettings(every=timedelta(milliseconds=1), data=tmp_path))
+    assert "listed=3 fed created=2 states=1" in capsys.readouterr().out
+    assert Point.load(tmp_path) is not None
+
+
+def test_one_pass_says_with_its_exit_code_that_the_api_was_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def sweep(*_args: object, **_options: object) -> Done:
+        raise Unavailable("status 503")
+
+    monkeypatch.setattr(catch_up_cli, "sweep", sweep)
+    assert run(CatchUpSettings(data=tmp_path), dry_run=True) == 1
+    assert Point.load(tmp_path) is None  # a dry run writes nothing
