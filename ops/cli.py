@@ -19,12 +19,11 @@ from ops import (
     ingest_cli,
     logs,
     rules_cli,
+    sandbox_verbs,
     settings_mistakes,
     targets_cli,
     topics_cli,
 )
-
-MAX_PORT = 65_535
 
 log = structlog.get_logger()
 
@@ -50,6 +49,8 @@ for name, verbs in (
     app.add_typer(verbs, name=name)
 
 app.command("catch-up")(catch_up_verb.catch_up)
+for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
+    app.command()(verb)
 
 
 @app.callback()
@@ -85,33 +86,6 @@ def up() -> None:
     from sandbox import up as sandbox_up
 
     sandbox_up.run()
-
-
-@app.command()
-def selftest(
-    events: Annotated[int, typer.Option(min=1, help="How many distinct events to send.")] = 500,
-    kill: Annotated[
-        str, typer.Option(help="Rooms to kill -9 while events flow: ingest,stream,sink,archive,broker.")
-    ] = "",
-    seed: Annotated[int | None, typer.Option(help="Repeat a run; without it one is drawn and printed.")] = None,
-    quirk: Annotated[list[str] | None, typer.Option(help="A quirk of the simulated tenant; see `simulate`.")] = None,
-    sabotage: Annotated[
-        str, typer.Option(help="Spoil the evidence to see the oracle fail: drop|double|invent|reorder.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the last line only, as JSON.")] = False,
-) -> None:
-    """Prove the pipeline on this machine: send events, kill what you name, compare everything with what was sent.
-
-    Starts its own Kafka, tenant and receivers on free ports in a temporary folder. Exits 1 when an event is missing,
-    invented or doubled. The last line is one JSON object.
-    """
-    from sandbox import selftest as sandbox_selftest
-
-    raise typer.Exit(
-        sandbox_selftest.run(
-            events=events, kill=kill, seed=seed, quirks=quirk or [], sabotage=sabotage, as_json=as_json
-        )
-    )
 
 
 @app.command()
@@ -184,54 +158,6 @@ def catch_up(
     from ops import catch_up_cli
 
     raise typer.Exit(catch_up_cli.run(since, dry_run=dry_run))
-
-
-@app.command()
-def broker(
-    nodes: Annotated[int, typer.Option(min=1, max=5, help="How many brokers; three replicate.")] = 1,
-    port: Annotated[
-        int, typer.Option(min=1024, max=MAX_PORT - 5, help="Port of the first broker; the others count up.")
-    ] = 9092,
-) -> None:
-    """Run the embedded Kafka alone, until Ctrl-C; it listens on this machine only.
-
-    Needs nothing but, the first time, a network to fetch Kafka (45 MB). Data stays in TOCSIN_DATA/kafka (`data/kafka`).
-    It prints what to set KAFKA_BOOTSTRAP_SERVERS to. For trying out, tests and small sites.
-    """
-    from sandbox import broker as sandbox_broker
-
-    sandbox_broker.run(nodes=nodes, port=port)
-
-
-@app.command()
-def simulate(
-    port: Annotated[
-        int,
-        typer.Option(min=0, max=MAX_PORT, help="Port of the Alert API and the receivers' page; 0 takes a free one."),
-    ] = 8090,
-    hook_url: Annotated[str, typer.Option(help="Where to post webhooks; none are posted without it.")] = "",
-    rate: Annotated[float, typer.Option(min=0, help="New notifications per second.")] = 0.5,
-    seed: Annotated[
-        int | None, typer.Option(help="Same seed, same alerts; without it every start has new ones.")
-    ] = None,
-    rich_bodies: Annotated[bool, typer.Option("--rich", help="Post the fields the vendor's live stream adds.")] = False,
-    quirk: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Behave as a real tenant may: batch-ignored, batch-400, list-lag=5s, forbidden-community, html-200, "
-            "accept-and-drop. Repeat for several."
-        ),
-    ] = None,
-) -> None:
-    """Run the simulated tenant and the receivers alone: an Alert API with the vendor's firewall, and a Teams endpoint.
-
-    Needs nothing. Point a stream at it with SEKOIA_API_BASE=http://127.0.0.1:8090 and any SEKOIA_API_KEY, a sink with
-    TEAMS_WEBHOOK_URL=http://127.0.0.1:8090/teams/soc?sig=simulated and SINKS_ALLOW_NETWORKS=127.0.0.1/32, and open the
-    address to see the cards.
-    """
-    from sandbox import simulate as sandbox_simulate
-
-    sandbox_simulate.run(port=port, hook_url=hook_url, rate=rate, seed=seed, rich=rich_bodies, quirks=quirk or [])
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ import pytest
 from stream.alert_api import BatchRefused, QueryTooLong, Refused, Unavailable
 from stream.breaker import Breaker
 from stream.budget import SETTLING, Budget
-from stream.cache import OVERHEAD, Answer, Cache
 from stream.fetching import NotFound
 from stream.lookups import Exhausted, Lookups
 
@@ -333,20 +332,3 @@ def test_names_take_one_call_in_four_while_alerts_wait():
                 ask.cancel()
 
     virtual_time.run(scenario())
-
-
-def test_the_cache_keeps_what_was_used_last_within_its_bytes():
-    cache = Cache(3 * (1000 + OVERHEAD))
-    answers = {name: Answer(b"x" * 1000, LONG_AGO) for name in "abcd"}
-    for name in "abc":
-        cache.put(name, answers[name])
-    assert cache.get("a", LONG_AGO)
-    cache.put("d", answers["d"])
-    assert [bool(cache.get(name, LONG_AGO)) for name in "abcd"] == [True, False, True, True]
-    assert cache.size == 3 * (1000 + OVERHEAD)
-    newer = Answer(b"newer", LONG_AGO + timedelta(seconds=1))
-    cache.put("a", newer)
-    cache.put("a", answers["a"])
-    assert cache.get("a", newer.fetched_at) == newer, "an older answer that comes late is not kept"
-    cache.put("large", Answer(b"x" * 10_000, LONG_AGO))
-    assert cache.size == 0
