@@ -6,14 +6,13 @@ from collections.abc import Callable
 from fnmatch import translate
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from sinks import fields
-from sinks.fields import Facts
 from sinks.hours import Hours, within
-from sinks.verdict import Condition, Verdict, absent, every, negate, some
+from sinks.verdict import Condition, Verdict, every, negate, some
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -81,54 +80,64 @@ class Conditions(BaseModel):
     not_: "Conditions | None" = Field(None, alias="not", description="This must not hold.")
 
 
+Answer = Callable[[Any, bool], Verdict]
+"""What one condition says of its field's value; the second is whether the alert is still waited for."""
+
+
 def compile_conditions(conditions: Conditions) -> Condition:
     """Return one function for all conditions."""
-    given = {name for name in Conditions.model_fields if getattr(conditions, name)}
     # What is cheap to know and often a no comes first.
-    checks = [_texts(getattr(conditions, name), name, "known") for name in fields.ALWAYS if name in given]
-    checks += [_when(conditions.when)] if conditions.when else []
-    checks += [_compare(getattr(conditions, name), name) for name in fields.NUMBERS if name in given]
-    checks += [
-        _texts(getattr(conditions, name), name, "partly" if name in fields.LOOKED_UP else "enriched")
-        for name in fields.ENRICHED
-        if name in given
-    ]
+    return every([*(_of_field(name, answer) for name, answer in answers(conditions)), *beyond_fields(conditions)])
+
+
+def answers(conditions: Conditions) -> list[tuple[str, Answer]]:
+    """Return the conditions that look at the value of one field, by the field's name."""
+    given = {name for name in Conditions.model_fields if getattr(conditions, name)}
+    texts, numbers = (*fields.ALWAYS, *fields.ENRICHED), fields.NUMBERS
+    found = [(name, _texts(getattr(conditions, name), name)) for name in texts if name in given]
+    return [*found, *((name, _compare(getattr(conditions, name))) for name in numbers if name in given)]
+
+
+def beyond_fields(conditions: Conditions) -> list[Condition]:
+    """Return the other conditions: times, and conditions of conditions."""
+    checks = [_when(conditions.when)] if conditions.when else []
     checks += [compile_conditions(one) for one in conditions.all]
     if conditions.any:
         checks.append(some([compile_conditions(one) for one in conditions.any]))
     if conditions.not_:
         checks.append(negate(compile_conditions(conditions.not_)))
-    return every(checks)
+    return checks
 
 
-def _texts(patterns: list[str], name: str, told: Literal["known", "enriched", "partly"]) -> Condition:
+def _of_field(name: str, answer: Answer) -> Condition:
+    return lambda facts: answer(facts[name], facts.waiting)
+
+
+def _texts(patterns: list[str], name: str) -> Answer:
     fits = _pattern(patterns)
-
-    def check(facts: Facts) -> Verdict:
-        values = facts[name]
-        if fits(values):
-            return True
-        # A look-up may still add a name that fits.
-        return absent(facts) if told == "partly" or (told == "enriched" and not values) else False
-
-    return check
+    if name in fields.ALWAYS:
+        return lambda values, _: fits(values)
+    if name in fields.LOOKED_UP:  # a look-up may still add a name that fits
+        return lambda values, waiting: True if fits(values) else None if waiting else False
+    return lambda values, waiting: True if fits(values) else None if waiting and not values else False
 
 
-def _compare(threshold: str, name: str) -> Condition:
+def _compare(threshold: str) -> Answer:
     match = _THRESHOLD.fullmatch(threshold)
     if match:
         compare, limit = _COMPARISONS[match[1]], float(match[2])
-        return _number(name, lambda value: compare(value, limit))
+        return _number(lambda value: compare(value, limit))
     least, below = _LEVELS[threshold.strip().lower()]
-    return _number(name, lambda value: least <= value < below)
+    return _number(lambda value: least <= value < below)
 
 
-def _number(name: str, holds: Callable[[float], bool]) -> Condition:
-    def check(facts: Facts) -> Verdict:
-        value = facts[name]
-        return absent(facts) if value is None else holds(value)
+def _number(holds: Callable[[float], bool]) -> Answer:
+    def answer(value: float | None, waiting: bool) -> Verdict:
+        if value is None:
+            return None if waiting else False
+        return holds(value)
 
-    return check
+    return answer
 
 
 def _when(hours: Hours) -> Condition:

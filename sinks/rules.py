@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from events.records import EnrichedEvent, Enrichment
-from sinks.conditions import Conditions, Names, compile_conditions
+from sinks.conditions import Conditions, Names
 from sinks.destination import TargetSettings
 from sinks.fields import Facts
-from sinks.verdict import Condition
+from sinks.rule_index import RuleIndex
 
 Start = Literal["now", "earliest"] | AwareDatetime
 """Where a target that never ran begins to read."""
@@ -48,12 +48,6 @@ class Decision:
     """The job that sends an event again; none when it comes for the first time."""
 
 
-@dataclass(frozen=True)
-class _Compiled:
-    rule: Rule
-    condition: Condition
-
-
 class Rules:
     """The compiled rules and the SHA-256 of the file they came from; deciding is a pure function of the event."""
 
@@ -61,11 +55,7 @@ class Rules:
         self.rules = tuple(rules)
         self.targets = targets
         self.version = version
-        self._by_target: dict[str, list[_Compiled]] = {name: [] for name in targets}
-        for rule in rules:
-            compiled = _Compiled(rule, compile_conditions(rule.match))
-            for target in dict.fromkeys(rule.notify):
-                self._by_target[target].append(compiled)
+        self._by_target = {name: _Compiled([rule for rule in rules if name in rule.notify]) for name in targets}
 
     def decide(self, event: EnrichedEvent, target: str) -> Decision:
         """Say whether a target is told of an event.
@@ -78,13 +68,19 @@ class Rules:
         return Decision(notify=bool(matching), rules=matching)
 
     def _matching(self, event: EnrichedEvent, target: str) -> tuple[str, ...]:
-        facts = Facts(event)
-        return tuple(one.rule.name for one in self._by_target[target] if _matches(one, facts))
+        return self._by_target[target].matching(Facts(event))
 
 
-def _matches(compiled: _Compiled, facts: Facts) -> bool:
-    verdict = compiled.condition(facts)
-    return compiled.rule.when_unknown == "match" if verdict is None else verdict
+class _Compiled:
+    """The rules of one target."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._index = RuleIndex([rule.match for rule in rules])
+
+    def matching(self, facts: Facts) -> tuple[str, ...]:
+        found = self._index.possible(facts)
+        return tuple(self._rules[n].name for n, verdict in found if verdict or self._rules[n].when_unknown == "match")
 
 
 def _pending_form(event: EnrichedEvent) -> EnrichedEvent:

@@ -52,8 +52,3 @@ def negate(condition: Condition) -> Condition:
         return None if answer is None else not answer
 
     return check
-
-
-def absent(facts: Facts) -> Verdict:
-    """Answer for a field that is not there: not known while the alert has not been fetched, else no."""
-    return None if facts.waiting else False
