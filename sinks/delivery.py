@@ -205,7 +205,7 @@ class Delivery:
             target=self._target,
             outcome=outcome,
             rules=decision.rules,
-            rules_version=self._rules.version,
+            rules_version=decision.version,
             replay_id=decision.replay_id,
             attempts=attempts,
             status=status,

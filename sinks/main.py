@@ -14,6 +14,7 @@ from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics
 from sinks import health, rules_file, shelf
+from sinks.reload import reloading
 from sinks.rules import Rules, Target
 from sinks.settings import SinksSettings
 from sinks.target import TargetRun
@@ -41,13 +42,17 @@ def load(settings: SinksSettings) -> Rules:
 
     Raises NotReady.
     """
-    path = settings.rules or (DEFAULT_RULES if DEFAULT_RULES.exists() else None)
+    path = _path(settings)
     if path is not None:
         return rules_file.read(path, rules_file.environment())
     url = settings.teams_webhook_url.get_secret_value()
     if not url:
         raise NotReady("There is no target: set TEAMS_WEBHOOK_URL, or name a rules file in TOCSIN_RULES.")
     return rules_file.parse(rules_file.WITHOUT_FILE, "TEAMS_WEBHOOK_URL", {"TEAMS_WEBHOOK_URL": url})
+
+
+def _path(settings: SinksSettings) -> Path | None:
+    return settings.rules or (DEFAULT_RULES if DEFAULT_RULES.exists() else None)
 
 
 def choose(rules: Rules, name: str, type_: str) -> list[Target]:
@@ -73,7 +78,8 @@ async def _run(settings: SinksSettings, kafka: KafkaSettings, rules: Rules, targ
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     health.serve(settings.admin_host, settings.admin_port, lambda: _health(runs))
-    await supervise(runs, stop)
+    async with reloading(_path(settings), rules, [target.name for target in targets]):
+        await supervise(runs, stop)
 
 
 async def supervise(runs: Sequence[TargetRun], stop: asyncio.Event) -> None:

@@ -8,3 +8,4 @@ UNMATCHED = Counter("tocsin_sink_unmatched_total", "Events no rule sends to the 
 SPARED = Counter("tocsin_sink_spared_total", "Events read again that had a receipt already, so not sent.", ["target"])
 PAUSED = Gauge("tocsin_sink_paused", "1 while a target is paused because its address is gone for good.", ["target"])
 UNAVAILABLE = Gauge("tocsin_sink_unavailable", "1 while the target cannot be reached and its lag grows.", ["target"])
+RELOADS = Counter("tocsin_sink_rules_reloads_total", "Times the rules file was read anew.", ["outcome"])

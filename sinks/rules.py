@@ -25,7 +25,13 @@ class Rule(BaseModel):
     name: str = Field(min_length=1, max_length=100)
     match: Annotated[Conditions, BeforeValidator(lambda value: {} if value == "all" else value)]
     notify: Names
-    when_unknown: Literal["match", "skip"] = "match"
+    when_unknown: Literal["match", "skip"] = Field(
+        "match", description="What to do while the alert is waited for and a condition cannot be answered."
+    )
+    on_complete: Literal["new", "always", "never"] = Field(
+        "new",
+        description="When the alert has come: tell those not told before, tell all once more, or tell nobody.",
+    )
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,12 @@ class Decision:
 
     notify: bool
     rules: tuple[str, ...] = ()
+<<<<<<< HEAD
     replay_id: str | None = None
     """The job that sends an event again; none when it comes for the first time."""
+=======
+    version: str = ""
+>>>>>>> df34ec5 (Follow the rules file while the sinks run, and let a rule say who hears of a completion)
 
 
 class Rules:
@@ -55,34 +65,44 @@ class Rules:
         self.rules = tuple(rules)
         self.targets = targets
         self.version = version
-        self._by_target = {name: _Compiled([rule for rule in rules if name in rule.notify]) for name in targets}
+        self._by_target = {
+            name: _Compiled([rule for rule in rules if name in rule.notify], version) for name in targets
+        }
+
+    def adopt(self, newer: "Rules") -> None:
+        """Decide by newer rules from now on; a target they no longer have keeps its old ones, so nothing is lost."""
+        self.rules, self.targets, self.version = newer.rules, newer.targets, newer.version
+        self._by_target = {**self._by_target, **newer._by_target}  # noqa: SLF001 - of its own kind
 
     def decide(self, event: EnrichedEvent, target: str) -> Decision:
         """Say whether a target is told of an event.
 
-        A completion (revision 1) is told only to a target that was not told of the pending event it completes.
+        A completion (revision 1) is told only to a target that was not told of the pending event it completes, unless
+        a rule's `on_complete` asks for more or less.
         """
-        if event.revision and self._matching(_pending_form(event), target):
-            return Decision(notify=False)
-        matching = self._matching(event, target)
-        return Decision(notify=bool(matching), rules=matching)
-
-    def _matching(self, event: EnrichedEvent, target: str) -> tuple[str, ...]:
-        return self._by_target[target].matching(Facts(event))
+        compiled = self._by_target[target]
+        matching = compiled.matching(Facts(event))
+        if event.revision:
+            # Decided anew on the event as it was then, so that nothing need be remembered.
+            told = bool(compiled.matching(Facts(_pending_form(event))))
+            wanted = {"always"} if told else {"always", "new"}
+            matching = [rule for rule in matching if rule.on_complete in wanted]
+        return Decision(notify=bool(matching), rules=tuple(rule.name for rule in matching), version=compiled.version)
 
 
 class _Compiled:
     """The rules of one target."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], version: str) -> None:
+        self.version = version
         self._rules = rules
         self._index = RuleIndex([rule.match for rule in rules])
 
-    def matching(self, facts: Facts) -> tuple[str, ...]:
-        found = self._index.possible(facts)
-        return tuple(self._rules[n].name for n, verdict in found if verdict or self._rules[n].when_unknown == "match")
+    def matching(self, facts: Facts) -> list[Rule]:
+        found = ((self._rules[number], verdict) for number, verdict in self._index.possible(facts))
+        return [rule for rule, verdict in found if verdict or rule.when_unknown == "match"]
 
 
 def _pending_form(event: EnrichedEvent) -> EnrichedEvent:
-    changes: dict[str, Any] = {"revision": 0, "alert": None, "enrichment": Enrichment(status="pending")}
+    changes: dict[str, Any] = {"revision": 0, "alert": None, "names": {}, "enrichment": Enrichment(status="pending")}
     return event.model_copy(update=changes)
