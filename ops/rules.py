@@ -27,7 +27,7 @@ def check(file: Path) -> None:
 
     Raises NotReady for a file that cannot be used.
     """
-    rules = _read(file)
+    rules = read(file)
     for remark in remarks(rules, file.read_text("utf-8")):
         print(f"note: {remark}")
     print(f"{file}: {_count(rules.rules, 'rule')} for {_count(rules.targets, 'target')}, version {rules.version[:12]}")
@@ -38,13 +38,13 @@ def try_samples(file: Path, samples: list[str]) -> None:
 
     Raises NotReady for a sample that is no event.
     """
-    rules = _read(file)
+    rules = read(file)
     for path in _files(samples):
         event = _event(path)
         summary = summarise(event)
         print(f"{path}: {summary.title} ({summary.kind})")
         for rule in rules.rules:
-            _print(explain(rule, event))
+            show(explain(rule, event))
 
 
 def init(file: Path) -> None:
@@ -67,13 +67,18 @@ def schema() -> None:
     sys.stdout.write(orjson.dumps(rules_schema(), option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
-def _read(file: Path) -> Rules:
+def read(file: Path) -> Rules:
+    """Read a rules file as the sinks do.
+
+    Raises NotReady.
+    """
     if not file.exists():
         raise NotReady(f"There is no {file}; `tocsin rules init` writes one to begin with.")
     return rules_file.read(file, rules_file.environment())
 
 
-def _print(explanation: Explanation) -> None:
+def show(explanation: Explanation) -> None:
+    """Print what one rule says of one event, and why."""
     said = [f"{one.condition} ({_WORDS[one.verdict]})" for one in explanation.reasons if one.verdict is not True]
     if explanation.notifies:
         note = f"  although {'; '.join(said)}" if said else ""

@@ -50,3 +50,30 @@ def schema() -> None:
     from ops import rules
 
     rules.schema()
+
+
+@app.command()
+def explain(
+    event_id: Annotated[str, typer.Argument(help="The event's id, as in a receipt or a message.")],
+    since: Annotated[str, typer.Option(help="How far back to look: 30m, 24h, 7d.")] = "7d",
+    file: File = DEFAULT,
+) -> None:
+    """Find an event in Kafka, and say which rules match it, which do not and why, and whom they tell."""
+    from ops import rules_history
+
+    rules_history.explain(file, event_id, since)
+
+
+@app.command(name="try")
+def try_history(
+    since: Annotated[str, typer.Option(help="How far back to read: 30m, 24h, 7d.")] = "24h",
+    against: Annotated[Path | None, typer.Option(help="Another rules file; say what only that one tells.")] = None,
+    file: File = DEFAULT,
+) -> None:
+    """Ask the rules of a changed file about what is in Kafka, without sending anything.
+
+    Counts per rule and target, and what would reach nobody; with --against, what would newly reach nobody.
+    """
+    from ops import rules_history
+
+    rules_history.try_history(file, against, since)
