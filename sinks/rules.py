@@ -50,12 +50,9 @@ class Decision:
 
     notify: bool
     rules: tuple[str, ...] = ()
-<<<<<<< HEAD
+    version: str = ""
     replay_id: str | None = None
     """The job that sends an event again; none when it comes for the first time."""
-=======
-    version: str = ""
->>>>>>> df34ec5 (Follow the rules file while the sinks run, and let a rule say who hears of a completion)
 
 
 class Rules:
