@@ -103,7 +103,7 @@ class Delivery:
         if self._ledger.holds(record, event.event_id, event.revision, job):
             metrics.SPARED.labels(self._target).inc()
             return "spared"
-        await self._send(record, event, Decision(notify=True, replay_id=job))
+        await self._send(record, event, Decision(notify=True, replay_id=job, version=self._rules.version))
         return "settled"
 
     def check(self) -> None:
