@@ -342,39 +342,3 @@ def test_refusals_in_a_row_stop_the_sink(kafka_settings, script):
         assert script.sent == [f"e{n}" for n in range(20, 30)]
 
     asyncio.run(scenario())
-
-
-def alert(event_id: str, about: str, urgency: int) -> EnrichedEvent:
-    made = event(event_id, about)
-    attributes = {**made.event.attributes, "urgency_current_value": urgency}
-    return made.model_copy(update={"event": made.event.model_copy(update={"attributes": attributes})})
-
-
-def test_urgent_ones_come_first_and_a_crash_between_repeats_none_of_them(kafka_settings, script):
-    """Die while a less urgent one is on its way: the finished one above the committed offset is not sent again."""
-
-    class Killed(BaseException):
-        pass
-
-    class Dying(asyncio.Event):
-        async def wait(self) -> bool:
-            if script.sent:
-                raise Killed
-            return True
-
-    async def scenario() -> None:
-        await publish(kafka_settings, [alert("low0", "a", 20), alert("low1", "a", 20), alert("urgent", "b", 90)])
-        script.hold = Dying()
-        topic = Topics(kafka_settings.topic_prefix).enriched
-        with pytest.raises(Killed):
-            await TargetRun(kafka_settings, rules(), target(), "earliest").run()
-        assert script.sent == ["urgent"]
-        # Keys a and b share partition 0: nothing below the urgent one is finished, and the map names it.
-        places = await positions.committed(kafka_settings, NAME, [TopicPartition(topic, 0)])
-        assert places[TopicPartition(topic, 0)] == (0, "4 0:2.1")
-        script.hold = None
-        async with running(kafka_settings):
-            await until_no_lag(kafka_settings)
-        assert script.sent == ["urgent", "low0", "low1"]
-
-    asyncio.run(scenario())
