@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -15,8 +16,10 @@ from events.records import EnrichedEvent, Receipt
 from sinks import metrics
 from sinks.backoff import delay
 from sinks.destination import Delivered, Destination, Gone, Unavailable, Undeliverable
+from sinks.limits import Budget
 from sinks.receipts import Ledger, Record
 from sinks.rules import Decision, Rules
+from sinks.window import urgent
 
 DEADLINE = 60.0
 """Seconds a destination may take; beyond, it counts as unavailable."""
@@ -47,6 +50,8 @@ class Delivery:
         ledger: Ledger,
         pause: Pause,
         *,
+        budget: Budget | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         chance: random.Random | None = None,
         turn: asyncio.Lock | None = None,
@@ -57,6 +62,8 @@ class Delivery:
         self._rules = rules
         self._ledger = ledger
         self._pause = pause
+        self._budget = budget or Budget(())
+        self._monotonic = monotonic
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - jitter
         self._turn = turn or asyncio.Lock()
@@ -118,6 +125,7 @@ class Delivery:
         first_at, attempts = self._clock(), 0
         while True:
             await self._hold()
+            await self._keep_to_budget(record)
             attempts += 1
             try:
                 async with self._turn, asyncio.timeout(DEADLINE):
@@ -172,6 +180,12 @@ class Delivery:
             log.warning("target_unavailable", target=self._target, reason=error.reason, retry_after=error.retry_after)
             metrics.UNAVAILABLE.labels(self._target).set(1)
         await self._pause(delay(attempts, error.retry_after, self._chance))
+
+    async def _keep_to_budget(self, record: Record) -> None:
+        # Every attempt counts at the target, whatever comes of it.
+        while seconds := self._budget.wait(self._monotonic(), urgent=urgent(record.value)):
+            await self._pause(seconds)
+        self._budget.spend(self._monotonic())
 
     def _stop_sending(self, error: Gone) -> None:
         self.paused = error.reason

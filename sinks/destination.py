@@ -9,6 +9,7 @@ from typing import ClassVar, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from events.records import EnrichedEvent
+from sinks.limits import Limit
 
 
 class Unavailable(Exception):
@@ -65,6 +66,10 @@ class Destination(ABC, Generic[S_co]):
 
     async def open(self) -> None:
         """Make the connections `deliver` needs."""
+
+    def limits(self) -> tuple[Limit, ...]:
+        """Return how often the target may be posted to; nothing where it does not say."""
+        return ()
 
     @abstractmethod
     async def deliver(self, event: EnrichedEvent) -> Delivered:

@@ -1,7 +1,9 @@
 """Where a target starts to read: always an explicit committed offset, never a client's default."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -61,7 +63,8 @@ async def prepare(kafka: KafkaSettings, target: str, topic: str, start: Start) -
 class Positions:
     """The committed positions of one worker of a target's group.
 
-    Each carries, as its metadata, how many partitions the topic had when the target first started.
+    Each carries, as its metadata, how many partitions the topic had when the target first started, and after a space
+    the finished records above the position, where there are any.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, kafka: KafkaSettings, target: str, topic: str) -> None:
@@ -70,7 +73,7 @@ class Positions:
         self._target = target
         self._topic = topic
         self._made_for = 0
-        self._committed: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, tuple[int, str]] = {}
 
     async def adopt(self) -> None:
         """Start partitions added since the first start at 0; called after each assignment.
@@ -79,10 +82,11 @@ class Positions:
         """
         numbers = sorted(self._consumer.partitions_for_topic(self._topic) or ())
         known = await committed(self._kafka, self._target, [TopicPartition(self._topic, n) for n in numbers])
-        counts = [int(metadata) for _, metadata in known.values() if metadata.isdecimal()]
+        told = {partition: metadata.partition(" ") for partition, (_, metadata) in known.items()}
+        counts = [int(count) for count, _, _ in told.values() if count.isdecimal()]
         # Positions set by Kafka's own tools carry no count; they are set on all partitions at once.
         self._made_for = max(counts, default=max((partition.partition + 1 for partition in known), default=0))
-        self._committed = {partition: offset for partition, (offset, _) in known.items()}
+        self._committed = {partition: (offset, told[partition][2]) for partition, (offset, _) in known.items()}
         missing = [partition for partition in self._consumer.assignment() if partition not in known]
         if any(partition.partition < self._made_for for partition in missing) or not known:
             raise self.vanished()
@@ -91,16 +95,33 @@ class Positions:
                 self._consumer.seek(partition, 0)
             log.info("partitions_added", target=self._target, partitions=sorted(p.partition for p in missing))
 
-    async def commit(self, offsets: dict[TopicPartition, int], *, confirm: bool = False) -> bool:
+    def place(self, partition: TopicPartition) -> tuple[int, str] | None:
+        """Return the position and the finished records above it, as `adopt` found or `commit` left them."""
+        return self._committed.get(partition)
+
+    async def commit(
+        self,
+        offsets: dict[TopicPartition, int],
+        finished: Mapping[TopicPartition, str] = MappingProxyType({}),
+        *,
+        confirm: bool = False,
+    ) -> bool:
         """Commit the offsets that are news, or with `confirm` all of them; False when the group has gone on without us.
 
         A commit that is no news confirms that the partition is still ours: the broker refuses it when it is not.
         """
-        news = {partition: n for partition, n in offsets.items() if confirm or self._committed.get(partition) != n}
+        places = {partition: (n, finished.get(partition, "")) for partition, n in offsets.items()}
+        news = {
+            partition: place
+            for partition, place in places.items()
+            if confirm or self._committed.get(partition) != place
+        }
         if not news:
             return True
         try:
-            await self._consumer.commit({partition: (n, str(self._made_for)) for partition, n in news.items()})
+            await self._consumer.commit(
+                {partition: (n, f"{self._made_for} {done}".rstrip()) for partition, (n, done) in news.items()}
+            )
         except (CommitFailedError, IllegalStateError):
             log.warning("commit_refused", target=self._target, reason="the group has rebalanced")
             return False

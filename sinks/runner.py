@@ -1,8 +1,8 @@
-"""The loop of one target: read its partitions, one record after another, and commit what has come to its end."""
+"""The loop of one target: read its partitions, deliver the urgent first, and commit what has come to its end."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -10,8 +10,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from sinks.delivery import Handled
+from sinks.finished import Progress
 from sinks.positions import Positions
 from sinks.receipts import Receipts
+from sinks.window import Window, urgent
 
 FINISH = 20.0
 """Seconds a record in flight gets when its partition is taken away; below the group's rebalance time-out of 30 s."""
@@ -19,8 +21,11 @@ FINISH = 20.0
 FRESH = 3.0
 """Seconds for which a confirmed membership is believed; a process that was frozen longer asks the broker first."""
 
-AT_A_TIME = 50
-"""Records held at once."""
+AT_A_TIME = 200
+"""Records held at once: an urgent one among them comes first, one that arrives later waits for them."""
+
+AT_A_TIME_BYTES = 64 * 1024 * 1024
+"""What these may weigh together; the topic bounds a record, so this is only reached by many large ones."""
 
 log = structlog.get_logger()
 
@@ -59,7 +64,9 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._receipts = receipts
         self._monotonic = monotonic
         self._confirmed = 0.0
-        self._in_hand: tuple[TopicPartition, int] | None = None
+        self._in_hand: TopicPartition | None = None
+        self._progress: dict[TopicPartition, Progress] = {}
+        self._window = Window(AT_A_TIME, AT_A_TIME_BYTES)
         self._stopping = False
         self._new = True
         self._let_go = asyncio.Event()
@@ -113,32 +120,36 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._settle_idle()
             return
         await self._receipts.restore({partition.partition: records[0] for partition, records in batch.items()})
-        done: dict[TopicPartition, int] = {}
+        progress = {partition: self._of(partition, records[0].offset) for partition, records in batch.items()}
+        for partition, records in batch.items():
+            for record in records:
+                if progress[partition].read(record.offset):
+                    self._window.add(record, urgent=urgent(record.value))
         try:
-            for partition, records in batch.items():
-                await self._one_after_another(partition, records, delivery, done)
+            await self._in_turn(progress, delivery)
         except LetGo:
             # What is left in hand comes again: to whoever owns the partition next, from the committed offset.
-            pass
-        await self._commit(done)
+            self._window.clear()
+        await self._commit(progress)
 
-    async def _one_after_another(
-        self,
-        partition: TopicPartition,
-        records: Iterable[ConsumerRecord],
-        delivery: Handler,
-        done: dict[TopicPartition, int],
-    ) -> None:
-        for record in records:
+    def _of(self, partition: TopicPartition, first: int) -> Progress:
+        if partition not in self._progress:
+            self._progress[partition] = Progress(*(self._positions.place(partition) or (first, "")))
+        return self._progress[partition]
+
+    async def _in_turn(self, progress: Mapping[TopicPartition, Progress], delivery: Handler) -> None:
+        while taken := self._window.take():
             if self._let_go.is_set():
                 raise LetGo
-            self._in_hand = (partition, record.offset)
+            record = taken[0].record
+            partition = TopicPartition(record.topic, record.partition)
+            self._in_hand = partition
             await self._confirm()
             handled = await delivery.handle(record)
-            done[partition] = record.offset + 1
+            progress[partition].finish(record.offset)
             # Records no rule wants wait for the end of the batch: seeing them again costs nothing.
             if handled == "settled":
-                if not await self._commit(done):
+                if not await self._commit({partition: progress[partition]}):
                     raise LetGo
                 delivery.check()
 
@@ -160,13 +171,16 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
 
         A process that was frozen goes on in the middle of its batch, long after the group gave its partitions away.
         """
-        if self._in_hand and self._monotonic() - self._confirmed > FRESH:
-            partition, offset = self._in_hand
-            if not await self._commit({partition: offset}, confirm=True):
-                raise LetGo
+        partition = self._in_hand
+        if partition not in self._progress or self._monotonic() - self._confirmed <= FRESH:
+            return
+        if not await self._commit({partition: self._progress[partition]}, confirm=True):
+            raise LetGo
 
-    async def _commit(self, offsets: dict[TopicPartition, int], *, confirm: bool = False) -> bool:
-        if await self._positions.commit(offsets, confirm=confirm):
+    async def _commit(self, progress: Mapping[TopicPartition, Progress], *, confirm: bool = False) -> bool:
+        offsets = {partition: one.base for partition, one in progress.items()}
+        finished = {partition: one.encode() for partition, one in progress.items()}
+        if await self._positions.commit(offsets, finished, confirm=confirm):
             self._confirmed = self._monotonic()
             return True
         # The group gives us new partitions soon; until then nothing more of the old ones may come out of the buffer.
@@ -181,7 +195,9 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
                 places = {tp: await self._consumer.position(tp) for tp in self._consumer.assignment()}
         except TimeoutError:
             return  # a partition has no position yet
-        await self._commit(places)
+        for partition, place in places.items():
+            self._of(partition, place).read_to(place)
+        await self._commit({partition: self._progress[partition] for partition in places})
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the record in flight come to its end, then let the partitions go."""
@@ -196,6 +212,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Begin anew with what the group gave us."""
         self._receipts.forget()
         self._in_hand = None
+        self._progress = {}
         self._new = True
         self._confirmed = self._monotonic()
         self.assigned.set()

@@ -12,6 +12,7 @@ from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
 from sinks import positions, shelf
 from sinks.delivery import Delivery
+from sinks.limits import Budget
 from sinks.positions import Positions
 from sinks.receipts import Receipts
 from sinks.redeliveries import GROUP, Redeliveries
@@ -70,9 +71,9 @@ class TargetRun:
             if self._stopping:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
-            turn = asyncio.Lock()
-            self._delivery = Delivery(self.name, destination, self._rules, receipts, runner.pause, turn=turn)
-            resending = Delivery(self.name, destination, self._rules, receipts_again, second.pause, turn=turn)
+            shared: dict[str, Any] = {"turn": asyncio.Lock(), "budget": Budget(destination.limits())}
+            self._delivery = Delivery(self.name, destination, self._rules, receipts, runner.pause, **shared)
+            resending = Delivery(self.name, destination, self._rules, receipts_again, second.pause, **shared)
             redeliveries = Redeliveries(self.name, resending, lambda: runner.busy, second.pause)
             await self._both(runner.run(self._delivery), second.run(redeliveries))
 

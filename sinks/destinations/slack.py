@@ -9,6 +9,7 @@ from pydantic import AfterValidator, SecretStr
 from events.records import EnrichedEvent
 from sinks import responses
 from sinks.destination import Delivered, Destination, TargetSettings
+from sinks.limits import Limit
 from sinks.posting import Poster, check_url
 from sinks.summary import Summary, summarise
 
@@ -39,6 +40,10 @@ class Slack(Destination[SlackSettings]):
         """Make the HTTP client."""
         self._poster = Poster(self.settings.url)
         await self._poster.open(self.resources)
+
+    def limits(self) -> tuple[Limit, ...]:
+        """Keep to one message a second (docs.slack.dev/apis/web-api/rate-limits); who goes on regardless is shut off."""
+        return (Limit(1, 1.0),)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         """Post the message."""

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from events.records import EnrichedEvent
 from sinks.destination import Delivered, Destination, TargetSettings, Unavailable, Undeliverable
+from sinks.limits import Limit
 from sinks.posting import Poster, check_url
 from sinks.responses import Answer, check, quote
 from sinks.summary import Summary, summarise
@@ -51,6 +52,11 @@ class Telegram(Destination[TelegramSettings]):
         base, token = self.settings.api.get_secret_value().rstrip("/"), self.settings.token.get_secret_value()
         self._poster = Poster(SecretStr(f"{base}/bot{token}/sendMessage"))
         await self._poster.open(self.resources)
+
+    def limits(self) -> tuple[Limit, ...]:
+        """Keep to one message a second, and in a group, whose number is negative, to twenty a minute."""
+        group = (Limit(20, 60.0, reserve=5),) if self.settings.chat.startswith("-") else ()
+        return (Limit(1, 1.0), *group)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         """Send the message; should the API not like its markup, the same as plain text."""

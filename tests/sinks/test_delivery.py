@@ -19,6 +19,7 @@ from events.records import EnrichedEvent, Enrichment, Receipt
 from sinks.backoff import LONGEST, delay
 from sinks.delivery import REFUSED_IN_A_ROW, Delivery
 from sinks.destination import Delivered, TargetSettings, Unavailable, Undeliverable
+from sinks.limits import Budget, Limit
 from sinks.rules import Rule, Rules, Target
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
@@ -81,6 +82,7 @@ def record(value: bytes | None, offset: int = 0) -> Any:
 
 EVENT = hostile.event()
 VALUE = encode(EVENT)
+TARGET = Target("t", "x", TargetSettings())
 
 
 def test_taken_has_a_receipt():
@@ -180,3 +182,18 @@ def test_the_wait_is_bounded_and_never_shorter_than_asked(attempt, retry_after, 
     seconds = delay(attempt, retry_after, chance)
     assert seconds > 0 or retry_after == 0
     assert seconds <= LONGEST if retry_after is None else retry_after <= seconds <= retry_after + 0.5
+
+
+def test_a_limit_is_kept_before_it_is_hit():
+    world, now = World(), [0.0]
+
+    async def pause(seconds: float) -> None:
+        world.waited.append(seconds)
+        now[0] += seconds
+
+    rules = Rules([Rule.model_validate({"name": "r", "match": "all", "notify": "t"})], {"t": TARGET}, "v1")
+    budget = Budget((Limit(2, 300),))
+    world.delivery = Delivery("t", world, rules, world, pause, budget=budget, monotonic=lambda: now[0])
+    world.handle(VALUE, VALUE, VALUE)
+    assert world.waited == [300]
+    assert len(world.receipts) == 3

@@ -1,0 +1,70 @@
+"""Urgent first, order per alert kept, nothing forgotten."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.codec import encode
+from events.records import EnrichedEvent, Enrichment, WebhookEvent
+from sinks.window import Window, urgent
+
+
+def record(offset, key=b"k", partition=0, value=b"x"):
+    return SimpleNamespace(partition=partition, offset=offset, key=key, value=value)
+
+
+@given(st.lists(st.one_of(st.none(), st.tuples(st.sampled_from([b"a", b"b", None]), st.booleans())), max_size=80))
+def test_whatever_comes_and_goes_the_order_of_a_key_is_kept_and_urgent_ones_do_not_wait(steps):
+    window, inside, offset = Window(1000, 10**6), [], 0
+    for step in steps:
+        if step is None:
+            taken = window.take()
+            if taken is None:
+                assert not inside
+                continue
+            held, lifted = taken
+            same = [one for one in inside if one[1] == held.record.key and held.record.key is not None]
+            assert not same or same[0][0] == held.record.offset
+            waiting = {one[1] if one[1] is not None else one[0] for one in inside if one[2]}
+            assert lifted == bool(waiting)
+            own = held.record.key if held.record.key is not None else held.record.offset
+            assert not waiting or own in waiting
+            inside = [one for one in inside if one[0] != held.record.offset]
+        else:
+            window.add(record(offset, step[0]), urgent=step[1])
+            inside.append((offset, *step))
+            offset += 1
+        assert len(window) == len(inside)
+
+
+def test_bounded_by_count_and_by_bytes():
+    window = Window(2, 10)
+    window.add(record(0), urgent=False)
+    assert not window.full
+    window.add(record(1), urgent=False)
+    assert window.full
+    window.clear()
+    window.add(record(2, value=b"x" * 10), urgent=False)
+    assert window.full
+
+
+def test_what_is_not_known_is_urgent():
+    event = EnrichedEvent(
+        event_id="e1",
+        received_at=datetime(2026, 7, 29, tzinfo=UTC),
+        event=WebhookEvent(type="alert", action="created", attributes={"uuid": "u"}),
+        enrichment=Enrichment(status="pending"),
+    )
+    about = event.event.attributes
+    known = event.event.model_copy(update={"attributes": {**about, "urgency_current_value": 79}})
+    assert not urgent(encode(event.model_copy(update={"alert": None, "event": known})))
+    known = event.event.model_copy(update={"attributes": {**about, "urgency_current_value": 80}})
+    assert urgent(encode(event.model_copy(update={"alert": None, "event": known})))
+    unknown = event.event.model_copy(update={"attributes": {"uuid": "u"}})
+    assert urgent(encode(event.model_copy(update={"alert": None, "event": unknown})))
+    case = event.event.model_copy(update={"type": "case", "attributes": {}})
+    assert not urgent(encode(event.model_copy(update={"alert": None, "event": case})))
+    for strange in (None, b"", b"[]", b"{}", b'{"event":3}', b'{"event":{"type":"alert","attributes":[]}}'):
+        assert urgent(strange)
