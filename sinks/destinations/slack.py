@@ -1,6 +1,7 @@
 """Slack, through an incoming webhook, as Block Kit."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -15,6 +16,9 @@ from sinks.summary import Summary, summarise
 
 MAX_SECTION, MAX_HEADER, MAX_BLOCKS = 3_000, 150, 13_200
 """Characters: of a section, of a header (both documented), and of all blocks (`msg_blocks_too_long`, observed)."""
+
+MAX_FACTS = 7_500
+"""Of those, what facts may take beside header, warning, body, and all that is small."""
 
 _SIGNS = {"Urgent": "🔴", "Major": "🟠", "High": "🟡", "Moderate": "🔵", "Low": "🟢"}
 _MARKS = re.compile(r"[*_~`]")
@@ -67,8 +71,7 @@ def message(summary: Summary) -> dict[str, Any]:
     ]
     if summary.warning:
         blocks.append({"type": "section", "text": _plain(f"⚠ {summary.warning}")})
-    fields = [_markdown(f"*{escape(name)}*\n{escape(value[:_FIELD])}") for name, value in summary.facts[:_FIELDS]]
-    if fields:
+    if fields := _fields(summary.facts):
         blocks.append({"type": "section", "fields": fields})
     if summary.body:
         # Plain text: Slack neither formats it nor links what is in it.
@@ -83,6 +86,18 @@ def message(summary: Summary) -> dict[str, Any]:
         "unfurl_links": False,
         "unfurl_media": False,
     }
+
+
+def _fields(facts: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Draw the facts that fit: escaped, a hostile one is five times as long."""
+    fields, room = [], MAX_FACTS
+    for name, value in facts[:_FIELDS]:
+        text = f"*{escape(name)}*\n{escape(value[:_FIELD])}"
+        room -= len(text)
+        if room < 0:
+            break
+        fields.append(_markdown(text))
+    return fields
 
 
 def escape(text: str) -> str:

@@ -12,9 +12,10 @@ import orjson
 from hypothesis import given
 from pydantic import SecretStr
 
+from sandbox import message_limits
 from sinks.destinations import mattermost, slack, telegram
 from sinks.mail import compose
-from sinks.summary import summarise
+from sinks.summary import Summary, summarise
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
 assert _spec
@@ -59,6 +60,14 @@ class Tags(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def test_slack_takes_what_is_longest_once_it_is_escaped():
+    facts = tuple((f"{'&' * 59}{number}", "&" * 200) for number in range(9))
+    whole = Summary("c/1", "t" * 200, "alert created", None, "w" * 3_000, facts, "b" * 2_000, "https://app.example/a")
+    blocks = slack.message(whole)["blocks"]
+    assert message_limits.slack(orjson.dumps({"text": "x", "blocks": blocks}))
+    assert len(next(block["fields"] for block in blocks if "fields" in block)) == 5
 
 
 @given(hostile.events())
