@@ -2,7 +2,8 @@
 
 The whole pipeline runs: webhooks are posted at a steady rate, whether or not earlier ones have arrived, and each open
 page notes when its stream's clock passed the notification. `inbox_` counts from the enriched record in Kafka: the
-rest is ingest and the wait for the Alert API, whose budget is about 200 new alerts a second. Nothing here fails for
+rest is ingest and the wait for the Alert API, whose budget bounds how many new alerts a second there can be. With
+`--mix` the webhooks are what the simulated tenant sends, and those of new alerts are timed. Nothing here fails for
 being slow: the exit code is 1 only when a notification is missing, or a page did not hear of the last one.
 """
 
@@ -25,6 +26,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.topics import Topics
 from sandbox import pipeline, plan
+from sandbox.traffic import Traffic
 
 MESSAGE = re.compile(rb"id: (\d+)\nevent: (?:rows|reset)\n")
 SETTLE = 60.0
@@ -58,16 +60,18 @@ class Page:
         return self.times[place] if place < len(self.times) else None
 
 
-async def post(run, rate, seconds):
-    """Post webhooks of new alerts; return when each alert's was sent."""
-    sent, waiting = {}, set()
+async def post(run, rate, seconds, *, mix=False):
+    """Post webhooks, of new alerts alone or of all a tenant sends; return when each new alert's was sent."""
+    sent, waiting, traffic = {}, set(), Traffic(run.tenant)
     async with httpx.AsyncClient(trust_env=False, timeout=30, limits=httpx.Limits(max_connections=64)) as http:
         began = time.time()
         for number in range(int(rate * seconds)):
             await asyncio.sleep(max(0.0, began + number / rate - time.time()))
-            body = run.tenant.create_alert()
-            sent[body["attributes"]["uuid"]] = time.time()
-            task = asyncio.create_task(http.post(run.layout.hook_url, content=orjson.dumps(body)))
+            body = traffic.next().body if mix else orjson.dumps(run.tenant.create_alert())
+            about = orjson.loads(body)
+            if (about.get("type"), about.get("action")) == ("alert", "created"):
+                sent.setdefault(about["attributes"]["uuid"], time.time())
+            task = asyncio.create_task(http.post(run.layout.hook_url, content=body))
             waiting.add(task)
             task.add_done_callback(waiting.discard)
         await asyncio.gather(*waiting)
@@ -125,7 +129,7 @@ async def paint(url):
         return found
 
 
-async def bench(folder, pages, rate, seconds):
+async def bench(folder, pages, rate, seconds, *, mix=False):
     """Run and return what was measured, and whether nothing is missing."""
     async with pipeline.running(folder, seed=7, quirks=[], announce=print, say=print) as run:
         inbox = plan.inbox(run.layout)
@@ -135,10 +139,12 @@ async def bench(folder, pages, rate, seconds):
         opened = [Page() for _ in range(pages)]
         listening = [asyncio.create_task(page.listen(run.layout.ports.inbox)) for page in opened]
         await asyncio.sleep(2)
-        sent = await post(run, rate, seconds)
+        sent = await post(run, rate, seconds, mix=mix)
         database = folder / "inbox" / "inbox.db"
         end = time.time() + SETTLE
-        while len(known := stored(database)) < len(sent) or any(p.heard(max(known.values())) is None for p in opened):
+        while sent.keys() - (known := stored(database)).keys() or any(
+            p.heard(max(known.values())) is None for p in opened
+        ):
             if time.time() > end:
                 break
             await asyncio.sleep(0.5)
@@ -176,9 +182,12 @@ def main():
     parser.add_argument("--pages", type=int, default=200)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument(
+        "--mix", action="store_true", help="post updates, comments and repeats too; only new alerts are timed"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        line, well = asyncio.run(bench(Path(folder), options.pages, options.rate, options.seconds))
+        line, well = asyncio.run(bench(Path(folder), options.pages, options.rate, options.seconds, mix=options.mix))
     print(line)
     sys.exit(not well)
 
