@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaError
 
 from events.errors import NotReady
 from events.headers import parse_time
@@ -84,8 +84,10 @@ async def _run(
             point = _point(settings, begin, dry_run=dry_run)
             try:
                 done = await sweep(pages, kafka, point, settings.delay, folder, dry_run=dry_run)
-            except KafkaConnectionError as error:
-                raise NotReady(f"Kafka at {kafka.bootstrap_servers} cannot be reached.") from error
+            except KafkaError as error:
+                if once or not error.retriable:
+                    raise NotReady(f"Kafka at {kafka.bootstrap_servers} does not do its part: {error!r}.") from error
+                log.error("catch_up_stopped", reason=repr(error))
             except (Unavailable, Refused) as error:
                 log.error("catch_up_stopped", reason=str(error))
                 if once:
