@@ -12,6 +12,7 @@ from events.headers import parse_time
 from events.settings import KafkaSettings, parse_duration
 from ops.catch_up_pass import Done, Point, sweep
 from ops.catch_up_settings import CatchUpSettings
+from ops.scan import Unreachable
 from stream.alert_api import AlertApi, Refused, Unavailable
 from stream.breaker import Breaker
 from stream.budget import Budget
@@ -88,6 +89,10 @@ async def _run(
                 if once or not error.retriable:
                     raise NotReady(f"Kafka at {kafka.bootstrap_servers} does not do its part: {error!r}.") from error
                 log.error("catch_up_stopped", reason=repr(error))
+            except Unreachable as error:
+                if once:
+                    raise
+                log.error("catch_up_stopped", reason=str(error))
             except (Unavailable, Refused) as error:
                 log.error("catch_up_stopped", reason=str(error))
                 if once:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
 from events.errors import NotReady
@@ -13,6 +14,10 @@ AT_A_TIME = 2_000
 
 Progress = Callable[[int, int], None]
 """Takes how many offsets have been passed, and of how many."""
+
+
+class Unreachable(NotReady):
+    """The cluster does not answer just now."""
 
 
 async def scan(
@@ -25,8 +30,8 @@ async def scan(
 ) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield the records appended since a moment, up to the end as it is now; of a partition in their order.
 
-    Only what is committed is seen. Whoever stops before the end closes it (`contextlib.aclosing`). Raises NotReady when
-    the cluster does not answer or has no such topic.
+    Only what is committed is seen. Whoever stops before the end closes it (`contextlib.aclosing`). Raises Unreachable,
+    and NotReady when there is no such topic.
     """
     consumer = AIOKafkaConsumer(
         **kafka.client_options(),
@@ -37,10 +42,7 @@ async def scan(
     )
     try:
         await consumer.start()
-    except KafkaConnectionError as error:
-        raise NotReady(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error
-    try:
-        there = await _partitions(consumer, topic)
+        there = await _partitions(kafka, topic)
         chosen = [each for each in there if partitions is None or each.partition in partitions]
         starts, ends = await _bounds(consumer, chosen, since)
         total = sum(ends[each] - starts[each] for each in chosen)
@@ -53,16 +55,23 @@ async def scan(
             places = {each: await consumer.position(each) for each in left}
             left = {each for each, place in places.items() if place < ends[each]}
             progress(total - sum(ends[each] - places[each] for each in left), total)
+    except KafkaConnectionError as error:
+        raise Unreachable(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error
     finally:
         await consumer.stop()
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    if topic not in await consumer.topics():
-        raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
-    # A consumer knows the partitions of topics it uses only.
-    await consumer._client._wait_on_metadata(topic)  # noqa: SLF001 - no public way without a subscription
-    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+async def _partitions(kafka: KafkaSettings, topic: str) -> list[TopicPartition]:
+    """Return the topic's partitions; a consumer knows them only of topics it subscribes to."""
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    try:
+        await admin.start()
+        if topic not in await admin.list_topics():
+            raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
+        described = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    return [TopicPartition(topic, number) for number in range(len(described[0]["partitions"]))]
 
 
 async def _bounds(

@@ -150,6 +150,14 @@ def test_a_400_to_several_ids_means_that_the_list_cannot_batch_and_to_one_that_i
     assert isinstance(ask(lambda api: api.listed(UUIDS[:1]), answer(400))[0], Unavailable)
 
 
+def test_a_400_to_more_alerts_than_any_proxy_minds_is_no_word_about_the_list():
+    many = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(51)]
+    assert isinstance(ask(lambda api: api.listed(many), answer(400))[0], QueryTooLong)
+    fifty, _ = ask(lambda api: api.listed(many[:50]), answer(400))
+    assert isinstance(fifty, BatchRefused)
+    assert not isinstance(fifty, QueryTooLong)
+
+
 @pytest.mark.parametrize("status", [414, 431])
 def test_a_query_that_a_proxy_finds_too_long_is_told_from_a_list_that_cannot_batch(status):
     assert isinstance(ask(listed, answer(status))[0], QueryTooLong)
