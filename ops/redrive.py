@@ -4,12 +4,12 @@ import asyncio
 import uuid
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaConnectionError, ProducerFenced
 
 from events.errors import NotReady
@@ -21,6 +21,9 @@ from ops.scan import Progress, scan
 
 AT_A_TIME = 100
 """Letters in one transaction."""
+
+OPEN_FOR = 60.0
+"""Seconds to wait for open transactions; the stream's end, one way or the other, after 30."""
 
 Headers = list[tuple[str, bytes]]
 Route = tuple[str, Headers]
@@ -72,8 +75,9 @@ class Desk:
     async def settle(self, wanted: Wanted, fate: Fate, progress: Progress, done: Callable[[int], None]) -> int:
         """Redrive or drop every open letter that is meant; return how many.
 
-        Raises Overtaken.
+        Raises Overtaken, and NotReady while somebody's transaction hides what lies behind it.
         """
+        await self._nothing_hidden()
         box = await look(self._kafka, progress)
         chosen = {letter.place: letter for letter in box.open(wanted) if fate == "dropped" or can_redrive(letter)}
         held: list[ConsumerRecord] = []
@@ -90,6 +94,24 @@ class Desk:
         settled += await self._write(held, fate)
         done(settled)
         return settled
+
+    async def _nothing_hidden(self) -> None:
+        """Wait until every record there is by now can be read: an open transaction of the stream hides the ledger too."""
+        async with AsyncExitStack() as stack:
+            every = await stack.enter_async_context(_reader(self._kafka, "read_uncommitted"))
+            sure = await stack.enter_async_context(_reader(self._kafka, "read_committed"))
+            numbers = await self._producer.partitions_for(self._topics.dead_letters)
+            places = [TopicPartition(self._topics.dead_letters, number) for number in sorted(numbers)]
+            ends = await every.end_offsets(places)
+            try:
+                async with asyncio.timeout(OPEN_FOR):
+                    while any(end < ends[place] for place, end in (await sure.end_offsets(places)).items()):
+                        await asyncio.sleep(0.2)
+            except TimeoutError:
+                raise NotReady(
+                    f"A transaction on {self._topics.dead_letters} has been open for {OPEN_FOR:.0f} s and hides what was "
+                    "dealt with: nothing was done. Try again when the stream runs, or in a minute."
+                ) from None
 
     async def _write(self, records: Sequence[ConsumerRecord], fate: Fate) -> int:
         if not records:
@@ -126,6 +148,10 @@ class Desk:
     def _entry(self, record: ConsumerRecord, fate: Fate) -> Headers:
         values = {FATE: fate, LETTER: str(record.offset), JOB: self.job, "at": isoformat(datetime.now(UTC))}
         return [(name, value.encode()) for name, value in values.items()]
+
+
+def _reader(kafka: KafkaSettings, isolation: str) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(**kafka.client_options(), group_id=None, isolation_level=isolation)
 
 
 def can_redrive(letter: Letter) -> bool:

@@ -83,10 +83,7 @@ class Delivery:
         try:
             event = decode_enriched(record.value)
         except MalformedRecord as error:
-            event_id = as_text(record.headers).get("event-id") or f"{record.topic}/{record.partition}/{record.offset}"
-            receipt = Receipt(event_id=event_id, target=self._target, outcome="dead_letter", attempts=0)
-            await self._bury(record, receipt, f"malformed: {error}", self._clock())
-            return "settled"
+            return await self._malformed(record, error)
         decision = self._rules.decide(event, self._target)
         if not decision.notify:
             metrics.UNMATCHED.labels(self._target).inc()
@@ -105,8 +102,7 @@ class Delivery:
         try:
             event = decode_enriched(record.value)
         except MalformedRecord as error:
-            log.warning("redelivery_malformed", target=self._target, job=job, reason=str(error))
-            return "unmatched"
+            return await self._malformed(record, error, job)
         if self._ledger.holds(record, event.event_id, event.revision, job):
             metrics.SPARED.labels(self._target).inc()
             return "spared"
@@ -145,6 +141,12 @@ class Delivery:
                 self._back()
                 await self._deliver(record, event, decision, attempts, delivered)
                 return
+
+    async def _malformed(self, record: Record, error: MalformedRecord, job: str | None = None) -> Handled:
+        event_id = as_text(record.headers).get("event-id") or f"{record.topic}/{record.partition}/{record.offset}"
+        receipt = Receipt(event_id=event_id, target=self._target, outcome="dead_letter", attempts=0, replay_id=job)
+        await self._bury(record, receipt, f"malformed: {error}", self._clock())
+        return "settled"
 
     async def _deliver(
         self, record: Record, event: EnrichedEvent, decision: Decision, attempts: int, delivered: Delivered

@@ -66,6 +66,8 @@ class Receipts:
         """Write a receipt; it lies in the partition of the record's number, where `restore` looks for it."""
         place = self._place(record.partition)
         await self._producer.send_and_wait(self._topics.deliveries, encode(receipt), key=record.key, partition=place)
+        # An event can be sent again twice by one job: a sink that is killed may have buried it twice.
+        self._note(place, receipt)
 
     async def bury(self, record: Record, letter: DeadLetter) -> None:
         """Write the record, byte for byte, to the dead letters."""
@@ -74,7 +76,7 @@ class Receipts:
         )
 
     def holds(self, record: Record, event_id: str, revision: int, replay_id: str | None = None) -> bool:
-        """Say whether `restore` found a receipt of this event."""
+        """Say whether `restore` found, or `write` wrote, a receipt of this event."""
         return (event_id, revision, replay_id) in self._known.get(self._place(record.partition), ())
 
     def forget(self) -> None:
@@ -115,7 +117,6 @@ class Receipts:
 
     def _remember(self, place: int, values: list[bytes | None]) -> None:
         mark = f'"target":"{self._target}"'.encode()
-        known = self._known.setdefault(place, deque(maxlen=REMEMBERED))
         for value in values:
             if value is None or mark not in value:  # most are other targets': spare the decoding
                 continue
@@ -124,7 +125,11 @@ class Receipts:
             except MalformedRecord:
                 continue  # not ours: what we write can be read
             if receipt.target == self._target:
-                known.append((receipt.event_id, receipt.revision, receipt.replay_id))
+                self._note(place, receipt)
+
+    def _note(self, place: int, receipt: Receipt) -> None:
+        known = self._known.setdefault(place, deque(maxlen=REMEMBERED))
+        known.append((receipt.event_id, receipt.revision, receipt.replay_id))
 
     def _place(self, number: int) -> int:
         """Return where receipts for an enriched partition lie: the same number, while the counts agree."""

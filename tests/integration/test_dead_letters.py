@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
@@ -10,10 +11,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from events.codec import decode_receipt, encode
+from events.errors import NotReady
 from events.headers import DeadLetter, originals
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from events.topics import Topics
-from ops import dead_letters
+from ops import dead_letters, redrive
 from ops.letters import Place, Wanted
 from ops.redrive import Desk, Overtaken, look
 from ops.scan import scan
@@ -124,6 +126,26 @@ def test_killed_in_the_middle_it_leaves_letter_and_ledger_in_one_state(kafka_set
     asyncio.run(scenario())
 
 
+def test_a_transaction_that_hides_the_ledger_is_waited_for(kafka_settings, monkeypatch):
+    async def scenario():
+        topic = Topics(kafka_settings.topic_prefix).dead_letters
+        await bury(kafka_settings, ("sink", "soc", encode(event())))
+        stream = AIOKafkaProducer(**kafka_settings.client_options(), transactional_id=f"{topic}-stream")
+        await stream.start()
+        await stream.begin_transaction()
+        headers = DeadLetter("sink", "status 400", "somewhere", 0, 2, "soc").to_kafka()
+        await stream.send_and_wait(topic, encode(event("c/hidden")), b"a1", headers=headers)
+        monkeypatch.setattr(redrive, "OPEN_FOR", 1.0)
+        with pytest.raises(NotReady, match="hides what was dealt with"):
+            await settle(kafka_settings, "redriven")
+        await stream.commit_transaction()
+        await stream.stop()
+        assert await settle(kafka_settings, "redriven") == 2
+        assert await settle(kafka_settings, "redriven") == 0
+
+    asyncio.run(scenario())
+
+
 def test_a_redriven_letter_reaches_its_target_only_once_and_has_a_receipt(kafka_settings, monkeypatch):
     sent = []
 
@@ -160,16 +182,21 @@ def test_a_redriven_letter_reaches_its_target_only_once_and_has_a_receipt(kafka_
 
     async def scenario():
         ids = [f"c/{uuid.uuid4()}" for _ in range(3)]
-        await bury(
-            kafka_settings, *[("sink", "soc", encode(event(each))) for each in ids], ("sink", "mail", encode(event()))
-        )
-        assert await settle(kafka_settings, "redriven") == 4
-        receipts = await run_until(3)
+        # A sink that is killed between a letter and its receipt buries the event twice.
+        twice = [("sink", "soc", encode(event(each))) for each in [*ids, ids[0]]]
+        await bury(kafka_settings, *twice, ("sink", "mail", encode(event())), ("sink", "soc", b"{"))
+        assert await settle(kafka_settings, "redriven") == 6
+        await run_until(4)
         await bury(kafka_settings, ("sink", "soc", encode(event("c/last"))))
-        await settle(kafka_settings, "redriven")
-        receipts = await run_until(4)  # a second start sends nothing twice
+        await settle(kafka_settings, "redriven", Wanted(reason="status 400"))
+        receipts = await run_until(5)  # a second start sends nothing twice
         assert sent == [*ids, "c/last"]
-        assert {(each.target, each.outcome) for each in receipts} == {("soc", "delivered")}
+        assert Counter((each.target, each.outcome) for each in receipts) == {
+            ("soc", "delivered"): 4,
+            ("soc", "dead_letter"): 1,
+        }
+        (back,) = (await look(kafka_settings, quiet)).open(Wanted())
+        assert back.reason.startswith("malformed")
         assert all(each.replay_id for each in receipts)
 
     asyncio.run(scenario())
