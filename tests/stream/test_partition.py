@@ -25,6 +25,7 @@ from stream.lookups import Lookups
 from stream.marks import Marks
 from stream.partition import AHEAD, Partition
 from stream.restore import Restored, apply_enriched
+from stream.slots import Slots
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)
@@ -112,7 +113,7 @@ class Site:
     async def running(self):
         loop = asyncio.get_running_loop()
         start, self.origin = self.now, loop.time()
-        budget = Budget(4.0, clock=loop.time)
+        budget = Budget(Slots(4.5, loop.time))
         budget.share({0}, 1, loop.time() - SETTLING)
         lookups = Lookups(self.api, budget, Breaker(), 50, 0.02)
         now = lambda: start + timedelta(seconds=loop.time() - self.origin) + (self.now - start)  # noqa: E731
