@@ -42,7 +42,7 @@ class Paced:
                 self._breaker.error(_now(), str(error), error.retry_after)
                 self._tell(error)
             raise
-        self._breaker.success()
+        self._breaker.success(_now())
         return page
 
     def _tell(self, error: Exception) -> None:

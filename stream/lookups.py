@@ -220,7 +220,7 @@ class Lookups:
             self._failed(error)
             return None, error
         metrics.API_CALLS.labels(outcome="ok").inc()
-        if self.breaker.success():
+        if self.breaker.success(_now()):
             log.info("breaker_closed")
         return result, None
 
