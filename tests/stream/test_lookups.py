@@ -72,7 +72,7 @@ async def after(seconds, run):
 
 
 @asynccontextmanager
-async def asking(api, *, rate=4.0, batch_size=50, owned=1, partitions=1, checked=True):
+async def asking(api, *, rate=4.5, batch_size=50, owned=1, partitions=1, checked=True):
     """Ask as a worker whose share is settled, after its check of the list, or with questions from the start."""
     loop = asyncio.get_running_loop()
     budget = Budget(Slots(rate, loop.time))
