@@ -30,9 +30,21 @@ _Address = IPv4Address | IPv6Address
 
 
 def _threshold(text: object) -> object:
+    if isinstance(text, str) and _THRESHOLD.fullmatch(text):
+        return text
+    raise ValueError("write a comparison such as '>= 70'")
+
+
+def _level(text: object) -> object:
     if isinstance(text, str) and (_THRESHOLD.fullmatch(text) or text.strip().lower() in _LEVELS):
         return text
-    raise ValueError("write a comparison such as '>= 70'; for urgency also low, moderate, high, major or urgent")
+    raise ValueError("write a comparison such as '>= 70', or low, moderate, high, major or urgent")
+
+
+def _flag(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    raise ValueError("write true or false")
 
 
 Names = Annotated[
@@ -43,6 +55,9 @@ Names = Annotated[
 """One pattern or several, of which one must fit; `*` and `?` as in file names, case does not count."""
 
 Threshold = Annotated[str, BeforeValidator(_threshold)]
+Level = Annotated[str, BeforeValidator(_level)]
+
+Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
 
 
 class Conditions(BaseModel):
@@ -56,7 +71,7 @@ class Conditions(BaseModel):
     tenant: Names = Field(default_factory=list, description="Tenant of this installation.")
     hook: Names = Field(default_factory=list, description="Hook it came in by.")
     origin: Names = Field(default_factory=list, description="webhook or catch-up.")
-    urgency: Threshold | None = Field(None, description="'>= 70', or a level: low, moderate, high, major, urgent.")
+    urgency: Level | None = Field(None, description="'>= 70', or a level: low, moderate, high, major, urgent.")
     asset_criticality: Threshold | None = Field(None, description="Such as '>= 80'.")
     similar: Threshold | None = Field(None, description="How many events the alert groups.")
     status: Names = Field(default_factory=list, description="Name of the alert's status.")
@@ -70,10 +85,18 @@ class Conditions(BaseModel):
     kill_chain: Names = Field(default_factory=list, description="Short id of the kill chain's phase.")
     source: Names = Field(default_factory=list, description="Name, address, or network such as 10.0.0.0/8.")
     target: Names = Field(default_factory=list, description="Name, address, or network such as 10.0.0.0/8.")
+    pattern: Names = Field(default_factory=list, description="Text of the detection rule.")
+    severity: Threshold | None = Field(None, description="Of the detection rule, such as '>= 70'.")
+    name: Names = Field(default_factory=list, description="Of a report, a catalog rule, a case.")
+    description: Names = Field(default_factory=list, description="Of a report, a catalog rule, a case.")
     tlp: Names = Field(default_factory=list, description="Of a report.")
     threat: Names = Field(default_factory=list, description="Of a report.")
     sector: Names = Field(default_factory=list, description="Of a report.")
     country: Names = Field(default_factory=list, description="Of a report.")
+    confidence: Threshold | None = Field(None, description="Of a report, such as '>= 70'.")
+    flint: Flag | None = Field(None, description="Whether a report is one of the vendor's own (FLINT).")
+    intake: Names = Field(default_factory=list, description="Name or uuid of an intake that fell silent.")
+    crashed: Flag | None = Field(None, description="Whether a playbook that failed also stopped.")
     when: Hours | None = Field(None, description="Only at these times; the time is that of the event's arrival.")
     any: list["Conditions"] = Field(default_factory=list, description="One of these must hold.")
     all: list["Conditions"] = Field(default_factory=list, description="All of these must hold.")
@@ -92,10 +115,11 @@ def compile_conditions(conditions: Conditions) -> Condition:
 
 def answers(conditions: Conditions) -> list[tuple[str, Answer]]:
     """Return the conditions that look at the value of one field, by the field's name."""
-    given = {name for name in Conditions.model_fields if getattr(conditions, name)}
-    texts, numbers = (*fields.ALWAYS, *fields.ENRICHED), fields.NUMBERS
-    found = [(name, _texts(getattr(conditions, name), name)) for name in texts if name in given]
-    return [*found, *((name, _compare(getattr(conditions, name))) for name in numbers if name in given)]
+    given = {name: value for name in Conditions.model_fields if (value := getattr(conditions, name)) not in (None, [])}
+    texts = [name for name in (*fields.ALWAYS, *fields.REPORTED, *fields.ENRICHED) if name in given]
+    found = [(name, _texts(given[name], name)) for name in texts]
+    found += [(name, _compare(given[name])) for name in fields.NUMBERS if name in given]
+    return [*found, *((name, _is(given[name])) for name in fields.FLAGS if name in given)]
 
 
 def beyond_fields(conditions: Conditions) -> list[Condition]:
@@ -110,7 +134,7 @@ def beyond_fields(conditions: Conditions) -> list[Condition]:
 
 
 def _of_field(name: str, answer: Answer) -> Condition:
-    return lambda facts: answer(facts[name], facts.waiting)
+    return lambda facts: answer(facts[name], facts.waits(name))
 
 
 def _texts(patterns: list[str], name: str) -> Answer:
@@ -138,6 +162,10 @@ def _number(holds: Callable[[float], bool]) -> Answer:
         return holds(value)
 
     return answer
+
+
+def _is(wanted: bool) -> Answer:
+    return lambda value, waiting: value is wanted if value is not None else None if waiting else False
 
 
 def _when(hours: Hours) -> Condition:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from sinks.conditions import Answer, Conditions, answers, beyond_fields
-from sinks.fields import Facts
+from sinks.fields import OF_REPORT, Facts
 from sinks.verdict import Condition, Verdict, every
 
 _Column = Callable[[Any, bool], tuple[int, int]]
@@ -24,7 +24,7 @@ class RuleIndex:
         for number, match in enumerate(matches):
             for name, answer in answers(match):
                 by_field.setdefault(name, []).append((number, answer))
-        self._columns = [(name, _column(asked, self._all)) for name, asked in by_field.items()]
+        self._columns = [(name, _column(asked, self._all), name in OF_REPORT) for name, asked in by_field.items()]
         alternatives = [(1 << number, one) for number, match in enumerate(matches) for one in match.any]
         self._owners = [owner for owner, _ in alternatives]
         self._with_any = sum(set(self._owners))
@@ -33,9 +33,9 @@ class RuleIndex:
 
     def possible(self, facts: Facts) -> Iterator[tuple[int, Verdict]]:
         """Yield the numbers of the rules that say yes or not known, in order."""
-        alive, open_, waiting = self._all, 0, facts.waiting
-        for name, column in self._columns:
-            kept, unknown = column(facts[name], waiting)
+        alive, open_, waiting, untold = self._all, 0, facts.waiting, facts.untold
+        for name, column, of_report in self._columns:
+            kept, unknown = column(facts[name], untold if of_report else waiting)
             alive &= kept
             open_ |= unknown
             if not alive:
