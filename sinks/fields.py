@@ -215,27 +215,9 @@ FLAGS: dict[str, Callable[[EnrichedEvent], bool | None]] = {"flint": flint, "cra
 OF_REPORT = frozenset({*REPORTED, "confidence", "flint"})
 """Of a report they are not known unless the event happens to tell: nobody looks them up."""
 
-_READ: dict[str, Callable[[EnrichedEvent], Any]] = {
+READ: dict[str, Callable[[EnrichedEvent], Any]] = {
     **{name: _tuple(read) for name, read in (ALWAYS | REPORTED | ENRICHED).items()},
     **NUMBERS,
     **FLAGS,
 }
-
-
-class Facts(dict[str, Any]):
-    """What rules ask of one event, each read once however many rules ask for it: tuples of texts, a number, a flag."""
-
-    def __init__(self, event: EnrichedEvent) -> None:
-        super().__init__()
-        self.event = event
-        self.waiting = event.alert is None and event.enrichment.status in {"pending", "unavailable"}
-        self.untold = event.event.type == "content-proposal"
-
-    def waits(self, name: str) -> bool:
-        """Say whether a field the event does not tell may have any value: the alert is not known, or the report."""
-        return self.untold if name in OF_REPORT else self.waiting
-
-    def __missing__(self, name: str) -> tuple[str, ...] | float | bool | None:
-        value: tuple[str, ...] | float | bool | None = _READ[name](self.event)
-        self[name] = value
-        return value
+"""Every field, by its name: a tuple of texts, a number, or a flag."""
