@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +34,7 @@ NOW = datetime(2026, 7, 29, 8, 7, tzinfo=UTC)
 class World:
     """A target that answers as told, a ledger that remembers, and how long was waited."""
 
-    def __init__(self, *answers: BaseException | Delivered, match: object = "all") -> None:
+    def __init__(self, *answers: BaseException | Delivered, match: object = "all", **settings: object) -> None:
         self.answers = list(answers)
         self.sent: list[str] = []
         self.waited: list[float] = []
@@ -42,7 +42,7 @@ class World:
         self.letters: list[tuple[Any, DeadLetter]] = []
         self.order: list[str] = []
         self.held: set[tuple[str, int]] = set()
-        rule = Rule.model_validate({"name": "r", "match": match, "notify": "t"})
+        rule = Rule.model_validate({"name": "r", "match": match, "notify": "t"} | settings)
         rules = Rules([rule], {"t": Target("t", "x", TargetSettings())}, "v1")
         self.delivery = Delivery("t", self, rules, self, self.pause, clock=lambda: NOW, chance=random.Random(1))
 
@@ -138,6 +138,20 @@ def test_unmatched_has_no_receipt():
     world = World(match={"type": "case"})
     assert world.handle(VALUE) == ["unmatched"]
     assert (world.sent, world.receipts, world.letters) == ([], [], [])
+
+
+def test_what_comes_at_a_muted_time_has_a_receipt_and_is_not_sent():
+    world = World(mute={"days": "wed"})
+    assert (
+        world.handle(VALUE, encode(EVENT.model_copy(update={"received_at": NOW + timedelta(days=1)})))
+        == ["settled"] * 2
+    )
+    muted, told = world.receipts
+    assert (muted.outcome, muted.status, muted.rules, muted.attempts) == ("muted", "r: mute", ("r",), 0)
+    assert (told.outcome, told.received_at) == ("accepted", NOW + timedelta(days=1))
+    assert world.sent == ["e1"]
+    world.held.add(("e1", 0))
+    assert world.handle(VALUE) == ["spared"]
 
 
 def test_what_has_a_receipt_is_not_sent_again():
