@@ -14,6 +14,7 @@ from events.errors import NotReady
 from ops import (
     catch_up_verb,
     dead_letters_cli,
+    doctor_verb,
     hooks,
     inbox_cli,
     ingest_cli,
@@ -49,6 +50,7 @@ for name, verbs in (
     app.add_typer(verbs, name=name)
 
 app.command("catch-up")(catch_up_verb.catch_up)
+app.command()(doctor_verb.doctor)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
     app.command()(verb)
 
