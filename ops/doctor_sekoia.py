@@ -16,10 +16,9 @@ from ops import tenant
 from ops.findings import Asked, Finding, failed, skipped, split, warning, well
 from sinks.text import clean
 from stream.alert_api import PAGE, AlertApi, BatchRefused, Refused, Unavailable
-from stream.budget import Budget
 from stream.fetching import Fetching
-from stream.main import OPERATORS_SHARE
 from stream.settings import SekoiaSettings, StreamSettings
+from stream.slots import OPERATORS, OperatorsBudget, Slots
 
 SOON = timedelta(days=14)
 """How long before its end a key is worth a word."""
@@ -51,9 +50,9 @@ async def look(_asked: Asked) -> AsyncIterator[Finding]:
     )
     if (end := expiry(key)) and (left := end - datetime.now(UTC)) < SOON:
         yield warning("sekoia.expiry", f"the key ends in {left / timedelta(days=1):.0f} days, on {end:%Y-%m-%d}", _KEY)
-    await asyncio.sleep(1 / OPERATORS_SHARE)
+    await asyncio.sleep(1 / OPERATORS)
     yield await _clock(settings)
-    await asyncio.sleep(1 / OPERATORS_SHARE)
+    await asyncio.sleep(1 / OPERATORS)
     yield await _list(settings, StreamSettings())
 
 
@@ -92,10 +91,10 @@ async def _clock(settings: SekoiaSettings) -> Finding:
 
 
 async def _list(settings: SekoiaSettings, stream: StreamSettings) -> Finding:
-    rate = max(settings.requests_per_second - OPERATORS_SHARE, OPERATORS_SHARE)
-    budget = Budget(OPERATORS_SHARE)
-    budget.share({0}, 1, asyncio.get_running_loop().time())
+    slots = Slots(settings.requests_per_second)
+    rate, budget = slots.stream, OperatorsBudget(slots)
     async with AlertApi(settings) as api:
+        api.before_send = budget.leave
         fetching = Fetching(api, budget)
         try:
             await fetching.check()

@@ -61,6 +61,14 @@ class OperatorsBudget:
         self._slots = slots
         self._used = -1
 
+    @property
+    def rate(self) -> float:
+        """Calls per second the command may make."""
+        return self._slots.rate - self._slots.stream
+
+    async def take(self) -> None:
+        """Let a call be prepared; a command makes one at a time, and `leave` holds it back."""
+
     def delay(self) -> float:
         """Return the seconds until the next call may go."""
         return self._slots.until(lambda slot: self._slots.turn(slot) is None, self._used, 2 * self._slots.round + 1)
