@@ -1,6 +1,7 @@
 """What a sink writes: a receipt per event, and dead letters; and which events have a receipt already."""
 
-from collections import deque
+import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -14,11 +15,31 @@ from events.records import Receipt
 from events.settings import KafkaSettings
 from events.topics import Topics
 
-REMEMBERED = 1000
-"""Receipts kept per partition; commits follow each receipt, so the newest few decide."""
+REMEMBERED = 50_000
+"""Receipts kept per partition: those of a whole digest may lie beyond the committed offset."""
 
 SKEW = timedelta(minutes=10)
 """Enriched records carry the broker's time and receipts ours; clocks further apart may repeat what was in flight."""
+
+
+class Placed(Protocol):
+    """Where a record lies, and its key."""
+
+    @property
+    def topic(self) -> str:
+        """Its topic."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition in its topic."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+
+    @property
+    def key(self) -> bytes | None:
+        """What keeps records of one alert together."""
 
 
 class Record(Protocol):
@@ -39,6 +60,9 @@ class Ledger(Protocol):
     async def write(self, record: Record, receipt: Receipt) -> None:
         """Write what became of the record at the target."""
 
+    async def write_all(self, receipts: Sequence[tuple[Placed, Receipt]]) -> None:
+        """Write what became of several records."""
+
     async def bury(self, record: Record, letter: DeadLetter) -> None:
         """Write the record, byte for byte, to the dead letters."""
 
@@ -55,7 +79,7 @@ class Receipts:
         self._target = target
         self._producer = producer
         self._restored: set[int] = set()
-        self._known: dict[int, deque[tuple[str, int, str | None]]] = {}
+        self._known: dict[int, dict[bytes, None]] = {}
         self._partitions = 0
 
     async def open(self) -> None:
@@ -69,6 +93,16 @@ class Receipts:
         # An event can be sent again twice by one job: a sink that is killed may have buried it twice.
         self._note(place, receipt)
 
+    async def write_all(self, receipts: Sequence[tuple[Placed, Receipt]]) -> None:
+        """Write the receipts of a digest; the producer sends them in batches."""
+        waiting = []
+        for record, receipt in receipts:
+            place = self._place(record.partition)
+            sent = await self._producer.send(self._topics.deliveries, encode(receipt), key=record.key, partition=place)
+            waiting.append(sent)
+            self._note(place, receipt)
+        await asyncio.gather(*waiting)
+
     async def bury(self, record: Record, letter: DeadLetter) -> None:
         """Write the record, byte for byte, to the dead letters."""
         await self._producer.send_and_wait(
@@ -77,7 +111,7 @@ class Receipts:
 
     def holds(self, record: Record, event_id: str, revision: int, replay_id: str | None = None) -> bool:
         """Say whether `restore` found, or `write` wrote, a receipt of this event."""
-        return (event_id, revision, replay_id) in self._known.get(self._place(record.partition), ())
+        return _mark(event_id, revision, replay_id) in self._known.get(self._place(record.partition), ())
 
     def forget(self) -> None:
         """Drop what is known: the partitions are being handed over."""
@@ -128,9 +162,16 @@ class Receipts:
                 self._note(place, receipt)
 
     def _note(self, place: int, receipt: Receipt) -> None:
-        known = self._known.setdefault(place, deque(maxlen=REMEMBERED))
-        known.append((receipt.event_id, receipt.revision, receipt.replay_id))
+        known = self._known.setdefault(place, {})
+        known[_mark(receipt.event_id, receipt.revision, receipt.replay_id)] = None
+        if len(known) > REMEMBERED:
+            del known[next(iter(known))]
 
     def _place(self, number: int) -> int:
         """Return where receipts for an enriched partition lie: the same number, while the counts agree."""
         return number % self._partitions if self._partitions else number
+
+
+def _mark(event_id: str, revision: int, replay_id: str | None) -> bytes:
+    text = f"{event_id}\0{revision}\0{'' if replay_id is None else replay_id + '.'}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()

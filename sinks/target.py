@@ -13,6 +13,8 @@ from events.topics import MAX_ENRICHED, Topics
 from sinks import positions, shelf
 from sinks.connections import Connections
 from sinks.delivery import Delivery
+from sinks.dispatch import Dispatch
+from sinks.outlet import Outlet
 from sinks.positions import Positions
 from sinks.receipts import Receipts
 from sinks.redeliveries import GROUP, Redeliveries
@@ -39,7 +41,7 @@ class TargetRun:
         self._start = start
         self._topics = Topics(kafka.topic_prefix)
         self._runners: list[Runner] = []
-        self._delivery: Delivery | None = None
+        self._outlet: Outlet | None = None
         self._stopping = False
 
     @property
@@ -50,7 +52,7 @@ class TargetRun:
     @property
     def paused(self) -> str:
         """Why the target sends nothing until it is started anew; empty while it works."""
-        return self._delivery.paused if self._delivery else ""
+        return self._outlet.paused if self._outlet else ""
 
     def stop(self) -> None:
         """Finish the record in flight, commit, leave."""
@@ -76,11 +78,11 @@ class TargetRun:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
             budget = self._connections.budget(self._target, destination.limits())
-            shared: dict[str, Any] = {"turn": asyncio.Lock(), "budget": budget}
-            self._delivery = Delivery(self.name, destination, self._rules, receipts, runner.pause, **shared)
-            resending = Delivery(self.name, destination, self._rules, receipts_again, second.pause, **shared)
-            redeliveries = Redeliveries(self.name, resending, lambda: runner.busy, second.pause)
-            await self._both(runner.run(self._delivery), second.run(redeliveries))
+            self._outlet = Outlet(self.name, destination, budget)
+            dispatch = Dispatch(Delivery(self._rules, receipts, self._outlet), runner)
+            resending = Delivery(self._rules, receipts_again, self._outlet)
+            redeliveries = Redeliveries(self.name, resending, second, self._rules.version, lambda: runner.busy)
+            await self._both(runner.run(dispatch), second.run(redeliveries))
 
     async def _both(self, *loops: Coroutine[Any, Any, None]) -> None:
         """Run the loops until one ends, then let the other come to its end; raise what ended it."""

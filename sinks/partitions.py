@@ -1,0 +1,69 @@
+"""How far the target has come in each of the partitions it reads."""
+
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from sinks.finished import Progress
+from sinks.handling import Ended
+from sinks.positions import Positions
+
+
+class Partitions:
+    """The progress of each partition, from where it was committed."""
+
+    def __init__(self, positions: Positions) -> None:
+        self._positions = positions
+        self._all: dict[TopicPartition, Progress] = {}
+
+    def __iter__(self) -> Iterator[TopicPartition]:
+        return iter(self._all)
+
+    @property
+    def all(self) -> dict[TopicPartition, Progress]:
+        """Every partition's progress."""
+        return self._all
+
+    def clear(self) -> None:
+        """Forget all: they are handed out anew."""
+        self._all = {}
+
+    def of(self, partition: TopicPartition, first: int) -> Progress:
+        """Return a partition's progress; where nothing was committed it begins at the first record read."""
+        if partition not in self._all:
+            self._all[partition] = Progress(*(self._positions.place(partition) or (first, "")))
+        return self._all[partition]
+
+    def of_numbers(self, numbers: AbstractSet[int]) -> dict[TopicPartition, Progress]:
+        """Return the progress of the partitions of these numbers that are there."""
+        return {partition: progress for partition, progress in self._all.items() if partition.partition in numbers}
+
+    def new(self, partition: TopicPartition, records: Iterable[ConsumerRecord]) -> list[ConsumerRecord]:
+        """Note what was read, and return what of it is neither finished nor known."""
+        found = list(records)
+        progress = self.of(partition, found[0].offset)
+        return [record for record in found if progress.read(record.offset)]
+
+    def note(self, ended: Iterable[Ended]) -> dict[TopicPartition, Progress]:
+        """Note what came to its end, and return the partitions in which something was told."""
+        told: dict[TopicPartition, Progress] = {}
+        for one in ended:
+            partition = TopicPartition(one.record.topic, one.record.partition)
+            if (progress := self._all.get(partition)) is None:
+                continue  # given away meanwhile; its receipt speaks for it
+            if one.handled == "unmatched":
+                progress.pass_over(one.record.offset)
+            else:
+                progress.finish(one.record.offset)
+                told[partition] = progress
+        return told
+
+    @property
+    def crowded(self) -> bool:
+        """Whether in one of them too much is finished out of order."""
+        return any(progress.crowded for progress in self._all.values())
+
+    def backlog(self, end: Callable[[TopicPartition], int | None]) -> int:
+        """Return about how many records were not read yet; markers of transactions count too."""
+        return sum(max((end(partition) or 0) - progress.position, 0) for partition, progress in self._all.items())
