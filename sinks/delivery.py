@@ -14,7 +14,9 @@ from events.records import EnrichedEvent, Receipt
 from sinks import metrics
 from sinks.destination import Delivered, Undeliverable
 from sinks.digest import Folded, Prepared
+from sinks.fields import similar
 from sinks.handling import Handled
+from sinks.memory import Memory
 from sinks.outlet import Outlet
 from sinks.receipts import Ledger, Record
 from sinks.rules import Rules
@@ -36,8 +38,9 @@ class Tries:
 class Delivery:
     """Decide about records for one target, and keep its ledger."""
 
-    def __init__(self, rules: Rules, ledger: Ledger, outlet: Outlet) -> None:
+    def __init__(self, rules: Rules, ledger: Ledger, outlet: Outlet, memory: Memory | None = None) -> None:
         self.outlet = outlet
+        self._memory = Memory() if memory is None else memory
         self._target = outlet.target
         self._rules = rules
         self._ledger = ledger
@@ -49,13 +52,24 @@ class Delivery:
         event = await self.decode(record)
         if event is None:
             return "settled"
-        decision = self._rules.decide(event, self._target)
-        if not decision.notify:
+        decision = self._rules.decide(event, self._target, self._memory.of(record.key))
+        if not decision.notify and not decision.muted:
             metrics.UNMATCHED.labels(self._target).inc()
             return "unmatched"
         if self.has_receipt(record, event):
             return "spared"
-        return Prepared(record, event, decision, urgent)
+        prepared = Prepared(record, event, decision, urgent)
+        if decision.muted:
+            await self._ledger.write(record, self._receipt(prepared, 0, "muted", decision.muted))
+            metrics.MUTED.labels(self._target).inc()
+            return "settled"
+        return prepared
+
+    def will_tell(self, prepared: Prepared) -> None:
+        """Remember of an event in an open digest that it is told, for those of its alert that come after it."""
+        if self._rules.remembers(self._target):
+            event = prepared.event
+            self._memory.tell(prepared.record.key, prepared.decision.rules, event.received_at, similar(event))
 
     async def decode(self, record: Record, job: str | None = None) -> EnrichedEvent | None:
         """Read the event; what cannot be read is buried."""
@@ -111,6 +125,8 @@ class Delivery:
                 status=result.status,
                 run_id=result.run_id,
                 latency=round((now - one.received_at).total_seconds(), 3),
+                received_at=one.received_at,
+                similar=one.similar,
             )
             for one in folded
         ]
@@ -141,7 +157,7 @@ class Delivery:
         self,
         prepared: Prepared,
         attempts: int,
-        outcome: Literal["delivered", "accepted", "dead_letter"],
+        outcome: Literal["delivered", "accepted", "muted", "dead_letter"],
         status: str,
         run_id: str | None = None,
     ) -> Receipt:
@@ -159,4 +175,6 @@ class Delivery:
             status=status,
             run_id=run_id,
             latency=round((self.outlet.clock() - event.received_at).total_seconds(), 3),
+            received_at=event.received_at,
+            similar=similar(event),
         )

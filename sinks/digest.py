@@ -9,6 +9,7 @@ from typing import Any
 
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks.digest_text import TYPE
+from sinks.fields import similar
 from sinks.receipts import Record
 from sinks.rules import Decision
 from sinks.summary import obj, summarise, urgency
@@ -44,6 +45,7 @@ class Folded:
     alert: str | None
     decision: Decision
     received_at: datetime
+    similar: float | None
     urgent: bool
 
 
@@ -85,6 +87,7 @@ class Digest:
                 event.event.alert_uuid,
                 prepared.decision,
                 event.received_at,
+                similar(event),
                 prepared.urgent,
             )
         )

@@ -156,6 +156,7 @@ class Dispatch:
             if self._digest is None:
                 self._digest, self._opened_at = Digest(self._outlet.named), self._outlet.monotonic()
             self._digest.fold(prepared)
+            self._delivery.will_tell(prepared)
             if lifting and self._digest.urgent == self._outlet.named:
                 break
         return ended

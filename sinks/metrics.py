@@ -7,6 +7,7 @@ DEAD_LETTERS = Counter("tocsin_sink_dead_letters_total", "Events a target can ne
 DIGESTS = Counter("tocsin_sink_digests_total", "Messages that stood for several events.", ["target"])
 OLDEST = Gauge("tocsin_sink_oldest_waiting_seconds", "Age of the oldest record read and not yet told.", ["target"])
 UNMATCHED = Counter("tocsin_sink_unmatched_total", "Events no rule sends to the target.", ["target"])
+MUTED = Counter("tocsin_sink_muted_total", "Events whose rules keep quiet at that time.", ["target"])
 SPARED = Counter("tocsin_sink_spared_total", "Events read again that had a receipt already, so not sent.", ["target"])
 PAUSED = Gauge("tocsin_sink_paused", "1 while a target is paused because its address is gone for good.", ["target"])
 UNAVAILABLE = Gauge("tocsin_sink_unavailable", "1 while the target cannot be reached and its lag grows.", ["target"])

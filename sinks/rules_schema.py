@@ -10,8 +10,7 @@ def schema() -> dict[str, Any]:
     """Return the schema; each destination on the shelf adds its own settings."""
     rule = Rule.model_json_schema(ref_template="#/$defs/{model}")
     definitions = rule.pop("$defs", {})
-    match = {"anyOf": [{"const": "all"}, rule["properties"]["match"]]}
-    rule["properties"]["match"] = match
+    _short_forms(rule["properties"])
     options = TargetOptions.model_json_schema(ref_template="#/$defs/{model}")
     definitions |= options.pop("$defs", {})
     targets = []
@@ -34,3 +33,10 @@ def schema() -> dict[str, Any]:
         },
         "$defs": definitions,
     }
+
+
+def _short_forms(settings: dict[str, Any]) -> None:
+    # What may be written for short; the validators that allow it say nothing in a schema.
+    settings["match"] = {"anyOf": [{"const": "all"}, settings["match"]]}
+    settings["mute"] = {"anyOf": [settings["mute"]["items"], settings["mute"]]}
+    settings["digest"] = {"anyOf": [{"type": "string", "examples": ["15m", "1h"]}, *settings["digest"]["anyOf"]]}

@@ -14,6 +14,7 @@ from sinks import positions, shelf
 from sinks.connections import Connections
 from sinks.delivery import Delivery
 from sinks.dispatch import Dispatch
+from sinks.memory import Memory
 from sinks.outlet import Outlet
 from sinks.positions import Positions
 from sinks.receipts import Receipts
@@ -71,15 +72,18 @@ class TargetRun:
         async with AsyncExitStack() as stack:
             destination = await stack.enter_async_context(shelf.find(self._target.type)(self._target.settings))
             producer = await self._open_producer(stack)
-            runner, receipts = await self._reading(stack, producer, self.name, self._topics.enriched)
-            second, receipts_again = await self._reading(stack, producer, again, self._topics.redeliveries)
+            memory = Memory()
+            known = Receipts(self._kafka, self.name, producer, memory, lambda: self._rules.remembers(self.name))
+            runner, receipts = await self._reading(stack, known, self.name, self._topics.enriched)
+            known = Receipts(self._kafka, self.name, producer)
+            second, receipts_again = await self._reading(stack, known, again, self._topics.redeliveries)
             self._runners = [runner, second]
             if self._stopping:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
             budget = self._connections.budget(self._target, destination.limits())
             self._outlet = Outlet(self.name, destination, budget)
-            dispatch = Dispatch(Delivery(self._rules, receipts, self._outlet), runner)
+            dispatch = Dispatch(Delivery(self._rules, receipts, self._outlet, memory), runner)
             resending = Delivery(self._rules, receipts_again, self._outlet)
             redeliveries = Redeliveries(self.name, resending, second, self._rules.version, lambda: runner.busy)
             await self._both(runner.run(dispatch), second.run(redeliveries))
@@ -99,10 +103,9 @@ class TargetRun:
             await asyncio.wait(tasks)
 
     async def _reading(
-        self, stack: AsyncExitStack, producer: AIOKafkaProducer, name: str, topic: str
+        self, stack: AsyncExitStack, receipts: Receipts, name: str, topic: str
     ) -> tuple[Runner, Receipts]:
         """Join the group that reads a topic for this target."""
-        receipts = Receipts(self._kafka, self.name, producer)
         await receipts.open()
         consumer = positions.client(
             self._kafka,

@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,7 +41,11 @@ class World:
     named = 3
 
     def __init__(
-        self, *answers: BaseException | Delivered, match: object = "all", budget: Budget | None = None
+        self,
+        *answers: BaseException | Delivered,
+        match: object = "all",
+        budget: Budget | None = None,
+        **settings: object,
     ) -> None:
         self.answers = list(answers)
         self.sent: list[str] = []
@@ -51,7 +55,7 @@ class World:
         self.letters: list[tuple[Any, DeadLetter]] = []
         self.order: list[str] = []
         self.held: set[tuple[str, int]] = set()
-        rule = Rule.model_validate({"name": "r", "match": match, "notify": "t"})
+        rule = Rule.model_validate({"name": "r", "match": match, "notify": "t"} | settings)
         rules = Rules([rule], {"t": Target("t", "x", TargetSettings())}, "v1")
         self.outlet = Outlet("t", self, budget, monotonic=lambda: self.now, clock=lambda: NOW, chance=random.Random(1))
         self.delivery = Delivery(rules, self, self.outlet)
@@ -163,6 +167,20 @@ def test_unmatched_has_no_receipt():
     world = World(match={"type": "case"})
     assert world.handle(VALUE) == ["unmatched"]
     assert (world.sent, world.receipts, world.letters) == ([], [], [])
+
+
+def test_what_comes_at_a_muted_time_has_a_receipt_and_is_not_sent():
+    world = World(mute={"days": "wed"})
+    assert (
+        world.handle(VALUE, encode(EVENT.model_copy(update={"received_at": NOW + timedelta(days=1)})))
+        == ["settled"] * 2
+    )
+    muted, told = world.receipts
+    assert (muted.outcome, muted.status, muted.rules, muted.attempts) == ("muted", "r: mute", ("r",), 0)
+    assert (told.outcome, told.received_at) == ("accepted", NOW + timedelta(days=1))
+    assert world.sent == ["e1"]
+    world.held.add(("e1", 0))
+    assert world.handle(VALUE) == ["spared"]
 
 
 def test_what_has_a_receipt_is_not_sent_again():
