@@ -1,6 +1,7 @@
-"""The loop of one target: read its partitions ahead, have what was read delivered, commit what has come to its end."""
+"""The loop of one target: read ahead, have what was read delivered, commit what has come to its end."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 
@@ -13,22 +14,26 @@ from sinks.handling import Ended, Handler, LetGo
 from sinks.partitions import Partitions
 from sinks.positions import Positions
 from sinks.receipts import Receipts
-from sinks.window import Window, urgent
+from sinks.scout import Scout
+from sinks.window import Window, is_urgent
 
 FINISH = 20.0
 """Seconds what is in flight gets when its partition is taken away; below the group's rebalance time-out of 30 s."""
 
 FRESH = 3.0
-"""Seconds for which a confirmed membership is believed; a process that was frozen longer asks the broker first."""
+"""Seconds for which a confirmed membership is believed; a process frozen for longer asks first."""
 
 READ_AHEAD = 1_000
 """Records held at once: an urgent one among them comes first."""
 
 READ_AHEAD_BYTES = 64 * 1024 * 1024
-"""What these may weigh together; the topic bounds a record, so this is only reached by many large ones."""
+"""What these may weigh together: reached by many large ones only."""
 
 AT_A_TIME = 500
 """Records taken from the client in one go."""
+
+COMMIT_EVERY = 0.1
+"""Seconds between two commits while there is work."""
 
 LOOK = 0.5
 """Seconds the topic is waited for before it is looked whether something else has changed."""
@@ -39,8 +44,8 @@ log = structlog.get_logger()
 class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
     """Run one target until told to stop.
 
-    What keeps the promises: a record is committed only after its receipt is acknowledged; nothing is sent while it is
-    uncertain whose the partition is; anything unexpected ends the process with the offset uncommitted.
+    A record is committed only after its receipt is acknowledged; nothing is sent while it is uncertain whose the
+    partition is; anything unexpected ends the process with the offset uncommitted.
     """
 
     def __init__(
@@ -49,14 +54,18 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         positions: Positions,
         receipts: Receipts,
         *,
+        scout: Scout | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Take a scout where urgent records are to be found beyond what is read."""
+        self._scout = scout
         self._consumer = consumer
         self._positions = positions
         self._receipts = receipts
         self._monotonic = monotonic
         self._confirmed = 0.0
         self._partitions = Partitions(positions)
+        self._told: dict[TopicPartition, Progress] = {}
         self._window = Window(READ_AHEAD, READ_AHEAD_BYTES)
         self._handler: Handler | None = None
         self._stopping = False
@@ -95,6 +104,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._new and self.assigned.is_set():
             self._new = False
             await self._positions.adopt()
+            self._partitions.begin(self._consumer.assignment())
         self._idle.clear()
         try:
             try:
@@ -114,16 +124,16 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._commit(self._partitions.all)
 
     async def _work(self, handler: Handler) -> None:
-        arrived = await self._top_up(0 if self.busy else LOOK)
-        if not self.busy:
+        if not await self._top_up(0 if self.busy else LOOK) and not self.busy:
             handler.rest()
-            if not arrived and not self._let_go.is_set() and not self._new:
+            if not self._let_go.is_set() and not self._new:
                 await self._settle_idle()
             return
         backlog = self._partitions.backlog(self._consumer.last_stable_offset)
+        self._lift(backlog)
         await self._end(await handler.step(self._window, backlog, crowded=self._partitions.crowded))
         if not self.busy:
-            await self._commit_or_let_go(self._partitions.all)  # what no rule wants: seeing it again costs nothing
+            await self._commit(self._partitions.all)  # what no rule wants: seeing it again costs nothing
 
     async def _top_up(self, seconds: float) -> bool:
         """Read ahead as far as the bounds allow; True when something new is there."""
@@ -142,15 +152,29 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._receipts.restore({partition.partition: records[0] for partition, records in batch.items()})
         for partition, records in batch.items():
             for record in self._partitions.new(partition, records):
-                self._window.add(record, urgent=urgent(record.value))
+                self._window.add(record, urgent=is_urgent(record))
         return bool(batch)
+
+    def _lift(self, backlog: int) -> None:
+        """Have urgent records looked for beyond what is read, and take in those that were found."""
+        if self._scout is None:
+            return
+        far = backlog > AT_A_TIME or (backlog and self._window.full)
+        self._scout.follow(self._partitions.reached) if far else self._scout.rest()
+        while self._scout.found and not self._partitions.crowded:
+            if group := self._partitions.lift(self._scout.found.popleft()):
+                self._window.lift(group)
 
     async def _end(self, ended: list[Ended]) -> None:
         """Note what came to its end, and commit where something was told."""
         if told := self._partitions.note(ended):
-            await self._commit_or_let_go(told)
+            self._told |= told
             if self._handler:
                 self._handler.check()
+            # Receipts speak for what is not committed yet: a commit for each record would halve the pace.
+            if self._monotonic() - self._confirmed >= COMMIT_EVERY:
+                await self._commit(self._told)
+                self._told = {}
 
     async def pause(self, seconds: float) -> None:
         """Wait, and read ahead meanwhile; return as soon as something new has arrived.
@@ -160,16 +184,14 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         # The group hears of us meanwhile: aiokafka's heartbeats come from a task of their own.
         end = self._monotonic() + seconds
         while (left := end - self._monotonic()) > 0 and not self._let_go.is_set():
-            if await self._top_up(min(left, LOOK)):
+            if await self._top_up(min(left, LOOK)) or (self._scout and self._scout.found):
                 break
         if self._let_go.is_set() or self._new:
             raise LetGo
 
     async def _sleep(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._let_go.wait(), seconds)
-        except TimeoutError:
-            return
 
     async def confirm(self, partitions: set[int]) -> None:
         """Make sure these are still ours when the broker has not been asked for a while, before something is posted.
@@ -184,17 +206,13 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         if len(found) < len(partitions) or not await self._commit(found, confirm=True):
             raise LetGo
 
-    async def _commit_or_let_go(self, progress: Mapping[TopicPartition, Progress]) -> None:
-        if not await self._commit(progress):
-            raise LetGo
-
     async def _commit(self, progress: Mapping[TopicPartition, Progress], *, confirm: bool = False) -> bool:
         offsets = {partition: one.base for partition, one in progress.items()}
         finished = {partition: one.encode() for partition, one in progress.items()}
         if await self._positions.commit(offsets, finished, confirm=confirm):
             self._confirmed = self._monotonic()
             return True
-        # The group gives us new partitions soon; until then nothing more of the old ones may come out of the buffer.
+        # The group gives us new partitions soon; until then nothing of the old ones may come out of the buffer.
         self._consumer.pause(*self._consumer.assignment())
         self._let_go.set()
         return False
@@ -223,7 +241,10 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Begin anew with what the group gave us."""
         self._receipts.forget()
         self._partitions.clear()
+        self._told = {}
         self._window.clear()
+        if self._scout:
+            self._scout.forget()
         if self._handler:
             self._handler.forget()
         self._new = True

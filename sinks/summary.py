@@ -79,12 +79,8 @@ def summarise(event: EnrichedEvent) -> Summary:
 
 def urgency(event: EnrichedEvent) -> Urgency | None:
     """Return the alert's current urgency; None when it is not known, or not about an alert."""
-    value = obj(event.alert, "urgency").get("current_value")
-    if value is None:
-        value = event.event.attributes.get("urgency_current_value")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return Urgency(int(min(max(value, 0), 100)))
+    value = event.urgency
+    return None if value is None else Urgency(value)
 
 
 def obj(value: Any, name: str) -> dict[str, Any]:

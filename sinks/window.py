@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from events.headers import URGENCY
 from sinks.receipts import Record
 
 URGENT = 80
@@ -30,6 +31,14 @@ def urgent(value: bytes | None) -> bool:
     if isinstance(number, int | float) and not isinstance(number, bool):
         return number >= URGENT
     return about_alert
+
+
+def is_urgent(record: Record) -> bool:
+    """Say the same of a record: by its header where it has one, which spares reading the value."""
+    for name, value in record.headers or ():
+        if name == URGENCY and value is not None and value.isdigit():
+            return int(value) >= URGENT
+    return urgent(record.value)
 
 
 def key_of(record: Record) -> Key:
