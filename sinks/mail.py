@@ -53,7 +53,8 @@ def _text(summary: Summary, *, enriched: bool) -> str:
     lines = [defang(summary.title), _headline(summary), *([summary.warning] if summary.warning else [])]
     if enriched:
         lines += ["", *(f"{name}: {defang(value)}" for name, value in summary.facts)]
-        lines += ["", defang(summary.body[:_BODY])] if summary.body else []
+    if body := defang(summary.text(_BODY if enriched else 0, _BODY)):
+        lines += ["", body]
     lines += ["", f"Open in Sekoia.io: {summary.link}"] if summary.link else []
     return "\n".join([*lines, "", f"-- \ntocsin {summary.event_id[:64]}"])
 
@@ -69,8 +70,8 @@ def _html(summary: Summary, *, enriched: bool) -> str:
     if enriched and summary.facts:
         rows = "".join(_row(name, value) for name, value in summary.facts)
         parts.append(f'<table role="presentation" style="border-collapse:collapse;margin:0 0 12px">{rows}</table>')
-    if enriched and summary.body:
-        parts.append(f'<p style="white-space:pre-wrap;margin:0 0 12px">{_safe(summary.body[:_BODY])}</p>')
+    if body := summary.text(_BODY if enriched else 0, _BODY):
+        parts.append(f'<p style="white-space:pre-wrap;margin:0 0 12px">{_safe(body)}</p>')
     if summary.link:
         style = "display:inline-block;padding:8px 14px;background:#1f3a5f;color:#ffffff;border-radius:4px"
         parts.append(f'<p><a href="{html.escape(summary.link)}" style="{style}">Open in Sekoia.io</a></p>')

@@ -4,6 +4,8 @@ from prometheus_client import Counter, Gauge
 
 DELIVERED = Counter("tocsin_sink_delivered_total", "Events a target took.", ["target", "outcome"])
 DEAD_LETTERS = Counter("tocsin_sink_dead_letters_total", "Events a target can never take.", ["target"])
+DIGESTS = Counter("tocsin_sink_digests_total", "Messages that stood for several events.", ["target"])
+OLDEST = Gauge("tocsin_sink_oldest_waiting_seconds", "Age of the oldest record read and not yet told.", ["target"])
 UNMATCHED = Counter("tocsin_sink_unmatched_total", "Events no rule sends to the target.", ["target"])
 MUTED = Counter("tocsin_sink_muted_total", "Events whose rules keep quiet at that time.", ["target"])
 SPARED = Counter("tocsin_sink_spared_total", "Events read again that had a receipt already, so not sent.", ["target"])

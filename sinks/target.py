@@ -13,12 +13,15 @@ from events.topics import MAX_ENRICHED, Topics
 from sinks import positions, shelf
 from sinks.connections import Connections
 from sinks.delivery import Delivery
+from sinks.dispatch import Dispatch
 from sinks.memory import Memory
+from sinks.outlet import Outlet
 from sinks.positions import Positions
 from sinks.receipts import Receipts
 from sinks.redeliveries import GROUP, Redeliveries
 from sinks.rules import Rules, Start, Target
 from sinks.runner import Runner
+from sinks.scout import Scout, scouting
 
 _WEEK = 7 * 24 * 3600 * 1000
 
@@ -40,7 +43,8 @@ class TargetRun:
         self._start = start
         self._topics = Topics(kafka.topic_prefix)
         self._runners: list[Runner] = []
-        self._delivery: Delivery | None = None
+        self._outlet: Outlet | None = None
+        self._scout: Scout | None = None
         self._stopping = False
 
     @property
@@ -51,13 +55,14 @@ class TargetRun:
     @property
     def paused(self) -> str:
         """Why the target sends nothing until it is started anew; empty while it works."""
-        return self._delivery.paused if self._delivery else ""
+        return self._outlet.paused if self._outlet else ""
 
     def stop(self) -> None:
         """Finish the record in flight, commit, leave."""
         self._stopping = True
-        for runner in self._runners:
-            runner.stop()
+        for each in (*self._runners, self._scout):
+            if each:
+                each.stop()
 
     async def run(self) -> None:
         """Deliver until `stop`.
@@ -72,7 +77,11 @@ class TargetRun:
             producer = await self._open_producer(stack)
             memory = Memory()
             known = Receipts(self._kafka, self.name, producer, memory, lambda: self._rules.remembers(self.name))
-            runner, receipts = await self._reading(stack, known, self.name, self._topics.enriched)
+            ahead = scouting(self._kafka)
+            stack.push_async_callback(_stop, ahead)
+            await ahead.start()
+            scout = self._scout = Scout(ahead)
+            runner, receipts = await self._reading(stack, known, self.name, self._topics.enriched, scout)
             known = Receipts(self._kafka, self.name, producer)
             second, receipts_again = await self._reading(stack, known, again, self._topics.redeliveries)
             self._runners = [runner, second]
@@ -80,16 +89,14 @@ class TargetRun:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
             budget = self._connections.budget(self._target, destination.limits())
-            shared: dict[str, Any] = {"turn": asyncio.Lock(), "budget": budget}
-            self._delivery = Delivery(
-                self.name, destination, self._rules, receipts, runner.pause, memory=memory, **shared
-            )
-            resending = Delivery(self.name, destination, self._rules, receipts_again, second.pause, **shared)
-            redeliveries = Redeliveries(self.name, resending, lambda: runner.busy, second.pause)
-            await self._both(runner.run(self._delivery), second.run(redeliveries))
+            self._outlet = Outlet(self.name, destination, budget)
+            dispatch = Dispatch(Delivery(self._rules, receipts, self._outlet, memory), runner)
+            resending = Delivery(self._rules, receipts_again, self._outlet)
+            redeliveries = Redeliveries(self.name, resending, second, self._rules.version, lambda: runner.busy)
+            await self._all(runner.run(dispatch), second.run(redeliveries), scout.run())
 
-    async def _both(self, *loops: Coroutine[Any, Any, None]) -> None:
-        """Run the loops until one ends, then let the other come to its end; raise what ended it."""
+    async def _all(self, *loops: Coroutine[Any, Any, None]) -> None:
+        """Run the loops until one ends, then let the others come to their end; raise what ended it."""
         tasks = [asyncio.create_task(each) for each in loops]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -103,7 +110,7 @@ class TargetRun:
             await asyncio.wait(tasks)
 
     async def _reading(
-        self, stack: AsyncExitStack, receipts: Receipts, name: str, topic: str
+        self, stack: AsyncExitStack, receipts: Receipts, name: str, topic: str, scout: Scout | None = None
     ) -> tuple[Runner, Receipts]:
         """Join the group that reads a topic for this target."""
         await receipts.open()
@@ -117,7 +124,7 @@ class TargetRun:
             max_poll_interval_ms=_WEEK,
             fetch_max_bytes=8 * MAX_ENRICHED,
         )
-        runner = Runner(consumer, Positions(consumer, self._kafka, name, topic), receipts)
+        runner = Runner(consumer, Positions(consumer, self._kafka, name, topic), receipts, scout=scout)
         consumer.subscribe([topic], listener=runner)
         stack.push_async_callback(_stop, consumer)
         await consumer.start()

@@ -64,6 +64,7 @@ class Email(Destination[EmailSettings]):
     """
 
     Settings = EmailSettings
+    named = 200
 
     async def open(self) -> None:
         """Remember nobody yet; a connection is made when there is mail."""

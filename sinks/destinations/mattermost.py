@@ -41,6 +41,7 @@ class Mattermost(Destination[MattermostSettings]):
     """
 
     Settings = MattermostSettings
+    named = 100
 
     async def open(self) -> None:
         """Make the HTTP client."""
@@ -69,7 +70,7 @@ def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
         "color": _COLOURS.get(level or "", _UNKNOWN),
         "pretext": escape(summary.kind),
         "title": escape(summary.title[:_TITLE]),
-        "text": "\n\n".join(escape(text) for text in (summary.warning, summary.body[:_BODY]) if text),
+        "text": "\n\n".join(escape(text) for text in (summary.warning, summary.text(_BODY, 8_000)) if text),
         "fields": fields,
         "footer": f"tocsin {summary.event_id[:64]}",
     }

@@ -41,6 +41,7 @@ class Webhook(Destination[WebhookSettings]):
     """
 
     Settings = WebhookSettings
+    named = 500
 
     async def open(self) -> None:
         """Make the HTTP client."""
