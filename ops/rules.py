@@ -1,5 +1,6 @@
 """`tocsin rules`: check the rules file, try it on samples, begin one."""
 
+import asyncio
 import glob
 import sys
 from collections.abc import Iterator
@@ -14,22 +15,29 @@ from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks import rules_file
 from sinks.explain import Explanation, explain
 from sinks.rules import Rules
-from sinks.rules_remarks import remarks
+from sinks.rules_remarks import looked_up, remarks
 from sinks.rules_schema import schema as rules_schema
 from sinks.rules_start import START
+from sinks.rules_text import RulesText
 from sinks.summary import summarise
 
 _WORDS = {True: "yes", False: "no", None: "not known"}
 
 
-def check(file: Path) -> None:
-    """Read the rules file as the sinks do, and say what is odd in it.
+def check(file: Path, *, ask_key: bool = False) -> None:
+    """Read the rules file as the sinks do, and say what is odd in it; with `ask_key`, which look-ups the key may not do.
 
-    Raises NotReady for a file that cannot be used.
+    Raises NotReady for a file that cannot be used, or a key that is not good.
     """
     rules = read(file)
-    for remark in remarks(rules, file.read_text("utf-8")):
+    for remark in remarks(rules, RulesText(file.read_text("utf-8"), str(file))):
         print(f"note: {remark}")
+    if ask_key and (kinds := looked_up(rules)):
+        from ops.rules_key import refused
+        from stream.settings import SekoiaSettings
+
+        for said in asyncio.run(refused(SekoiaSettings(), kinds)):
+            print(f"note: {said}")
     print(f"{file}: {_count(rules.rules, 'rule')} for {_count(rules.targets, 'target')}, version {rules.version[:12]}")
 
 
