@@ -13,7 +13,7 @@ import orjson
 from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks import rules_file
-from sinks.explain import Explanation, explain
+from sinks.explain import Explanation, explain_all
 from sinks.rules import Rules
 from sinks.rules_remarks import looked_up, remarks
 from sinks.rules_schema import schema as rules_schema
@@ -51,8 +51,8 @@ def try_samples(file: Path, samples: list[str]) -> None:
         event = _event(path)
         summary = summarise(event)
         print(f"{path}: {summary.title} ({summary.kind})")
-        for rule in rules.rules:
-            show(explain(rule, event))
+        for explanation in explain_all(rules.rules, event):
+            show(explanation)
 
 
 def init(file: Path) -> None:
@@ -88,11 +88,13 @@ def read(file: Path) -> Rules:
 def show(explanation: Explanation) -> None:
     """Print what one rule says of one event, and why."""
     said = [f"{one.condition} ({_WORDS[one.verdict]})" for one in explanation.reasons if one.verdict is not True]
+    noted = f"  [{'; '.join(explanation.notes)}]" if explanation.notes else ""
     if explanation.notifies:
-        note = f"  although {'; '.join(said)}" if said else ""
-        print(f"  yes  {explanation.rule} -> {', '.join(explanation.targets)}{note}")
+        although = f"  although {'; '.join(said)}" if said else ""
+        whom = ", ".join(explanation.targets) or "nobody"
+        print(f"  yes  {explanation.rule} -> {whom}{although}{noted}")
     else:
-        print(f"  no   {explanation.rule}: {'; '.join(said)}")
+        print(f"  no   {explanation.rule}: {'; '.join([*explanation.notes, *said])}")
 
 
 def _files(patterns: list[str]) -> Iterator[Path]:
