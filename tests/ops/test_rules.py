@@ -87,7 +87,7 @@ def test_what_is_odd_is_noted(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("urgncy: '>= 70'", "tocsin.yml:4: rules.0.match.urgncy: unknown setting: did you mean 'urgency'?"),
+        ("urgncy: '>= 70'", "tocsin.yml:4:34: rules.0.match.urgncy: unknown setting: did you mean 'urgency'?"),
         ("urgency: 70", "rules.0.match.urgency: write a comparison such as '>= 70'"),
         ("when: {zone: Europe/Pari}", "there is no time zone 'Europe/Pari'"),
         ("any: [{entty: x}]", "did you mean 'entity'?"),
