@@ -1,12 +1,17 @@
 """E-mail, through an SMTP server."""
 
+import asyncio
+import re
 import socket
+import ssl
+from contextlib import suppress
 from email.message import EmailMessage
 from typing import Annotated, Literal
 
 import aiosmtplib
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from events.errors import NotReady
 from events.records import EnrichedEvent
 from sinks import egress
 from sinks.destination import Delivered, Destination, TargetSettings, Unavailable, Undeliverable
@@ -19,7 +24,11 @@ REMEMBERED = 1_000
 TIMEOUT = 30.0
 """Seconds for each step of the dialogue."""
 
-_FOR_EVER = 500
+GOODBYE = 2.0
+"""Seconds the server may take to answer the last word; the mail is its by then."""
+
+_FOR_EVER, _TOO_LARGE = 500, 552
+"""Replies that the same mail would meet again; 552 to MAIL FROM is about its size (RFC 1870), others there are not."""
 
 
 def _address(text: str) -> str:
@@ -66,8 +75,13 @@ class Email(Destination[EmailSettings]):
     Settings = EmailSettings
 
     async def open(self) -> None:
-        """Remember nobody yet; a connection is made when there is mail."""
+        """Read the certificates once; a connection is made when there is mail.
+
+        Raises NotReady for a `ca_file` that holds none.
+        """
         self._reached: dict[str, set[str]] = {}
+        self._name = _own_name(self.settings.sender)
+        self._tls = await asyncio.to_thread(_trust, self.settings.ca_file)
         self._guard = egress.Guard(self.settings.server, self.settings.port, secure=True)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
@@ -77,8 +91,7 @@ class Email(Destination[EmailSettings]):
         reached = self._reached.setdefault(mail["Message-ID"], set())
         waiting = [address for address in settings.to if address not in reached]
         try:
-            async with self._client(await self._guard.connect()) as client:
-                refused = await _send(client, mail, settings.sender, waiting)
+            refused = await self._send(await self._guard.connect(), mail, waiting)
         except (OSError, aiosmtplib.SMTPException) as error:
             raise _failure(error) from None
         reached.update(set(waiting) - set(refused))
@@ -91,16 +104,33 @@ class Email(Destination[EmailSettings]):
         status = f"accepted for {len(reached)} of {len(settings.to)}"
         return Delivered(f"{status}, {_said(refused)}" if refused else status, outcome="accepted")
 
+    async def _send(
+        self, connection: socket.socket, mail: EmailMessage, waiting: list[str]
+    ) -> dict[str, tuple[int, str]]:
+        """Send the mail and return the recipients the server refused, each with its answer."""
+        client = self._client(connection)
+        try:
+            await client.connect()
+            refused = await _hand_over(client, mail, self.settings.sender, waiting)
+            with suppress(OSError, aiosmtplib.SMTPException):  # what was taken stays taken
+                await client.quit(timeout=GOODBYE)
+            return refused
+        finally:
+            client.close()
+            with suppress(OSError):  # a polite end of TLS would wait for the other side
+                connection.shutdown(socket.SHUT_RDWR)
+
     def _client(self, connection: socket.socket) -> aiosmtplib.SMTP:
         settings = self.settings
         return aiosmtplib.SMTP(
             hostname=settings.server,
+            local_hostname=self._name,
             sock=connection,
             username=settings.username,
             password=settings.password.get_secret_value() if settings.password else None,
             use_tls=settings.security == "tls",
             start_tls=settings.security == "starttls",
-            cert_bundle=settings.ca_file,
+            tls_context=self._tls,
             timeout=TIMEOUT,
         )
 
@@ -109,10 +139,9 @@ class Email(Destination[EmailSettings]):
             del self._reached[next(iter(self._reached))]
 
 
-async def _send(
+async def _hand_over(
     client: aiosmtplib.SMTP, mail: EmailMessage, sender: str, waiting: list[str]
 ) -> dict[str, tuple[int, str]]:
-    """Send the mail and return the recipients the server refused, each with its answer."""
     try:
         refused, _ = await client.send_message(mail, sender=sender, recipients=waiting)
     except aiosmtplib.SMTPRecipientsRefused as error:
@@ -120,10 +149,30 @@ async def _send(
     return {address: (answer.code, answer.message) for address, answer in refused.items()}
 
 
+def _own_name(sender: str) -> str:
+    """Return what to say hello with: a full name, which some servers insist on, without asking the network for it."""
+    name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
+    return name if "." in name else f"{name}.{sender.rpartition('@')[2]}"
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError):
+            raise NotReady(
+                f"{ca_file} holds no certificates that can be read (`ca_file` of an e-mail target)."
+            ) from None
+    return context
+
+
 def _failure(error: Exception) -> Unavailable | Undeliverable:
     """Say what a failed dialogue means: a server that cannot be used is waited for, a mail it refuses is not."""
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         return Unavailable(f"the server refused user name and password (SMTP {error.code})")
+    if isinstance(error, aiosmtplib.SMTPSenderRefused) and error.code == _TOO_LARGE:
+        return Undeliverable(f"SMTP {error.code}{quote(error.message.encode())}")
     if isinstance(error, aiosmtplib.SMTPDataError) and error.code >= _FOR_EVER:
         return Undeliverable(f"SMTP {error.code}{quote(error.message.encode())}")
     if isinstance(error, aiosmtplib.SMTPResponseException):

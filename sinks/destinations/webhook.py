@@ -9,9 +9,10 @@ import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from events.codec import encode
+from events.errors import MalformedRecord
 from events.records import EnrichedEvent
 from sinks import responses
-from sinks.destination import Delivered, Destination, TargetSettings
+from sinks.destination import Delivered, Destination, TargetSettings, Undeliverable
 from sinks.posting import Poster, check_url
 from sinks.standard_webhooks import check_secret, sign
 
@@ -49,7 +50,12 @@ class Webhook(Destination[WebhookSettings]):
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         """Post the event."""
-        body = orjson.dumps(event.event.model_dump(mode="json")) if self.settings.body == "event" else envelope(event)
+        try:
+            body = (
+                orjson.dumps(event.event.model_dump(mode="json")) if self.settings.body == "event" else envelope(event)
+            )
+        except MalformedRecord as error:
+            raise Undeliverable(str(error)) from None
         headers = sign(self.settings.secrets, message_id(event), datetime.now(UTC), body)
         answer = await self._poster.post(body, {"Content-Type": "application/json", **headers})
         responses.check(answer)

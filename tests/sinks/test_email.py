@@ -71,11 +71,15 @@ def deliver(server, certificate, times: int = 1, **changes):
     def authenticate(_server, _session, _envelope, _mechanism, data) -> AuthResult:
         return AuthResult(success=data.password == b"right", handled=False)
 
+    dialogues: list[SMTP] = []
+
     def protocol() -> SMTP:
-        return SMTP(
+        made = SMTP(
             server, hostname="localhost", tls_context=certificate.context, require_starttls=True,
             authenticator=authenticate,
         )  # fmt: skip
+        dialogues.append(made)
+        return made
 
     async def scenario():
         listening = await asyncio.get_running_loop().create_server(protocol, "localhost", 0)
@@ -87,6 +91,11 @@ def deliver(server, certificate, times: int = 1, **changes):
                     results.append(await target.deliver(hostile.event()))
                 except (Unavailable, Undeliverable) as error:
                     results.append(error)
+            for dialogue in dialogues:
+                if dialogue.transport:
+                    dialogue.transport.abort()
+            for _ in range(3):  # the loop tells the dialogues of it
+                await asyncio.sleep(0)
         return results
 
     return asyncio.run(scenario())
