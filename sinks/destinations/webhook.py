@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from events.codec import encode
 from events.errors import MalformedRecord
-from events.records import EnrichedEvent
+from events.records import EnrichedEvent, WebhookEvent
 from sinks import responses
 from sinks.destination import Delivered, Destination, TargetSettings, Undeliverable
 from sinks.posting import Poster, check_url
@@ -68,6 +68,14 @@ def message_id(event: EnrichedEvent) -> str:
     if not _PLAIN.fullmatch(plain):  # hashed, not trimmed: two events must never share an id
         plain = hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{plain}_{event.revision}"
+
+
+def posted(event: WebhookEvent) -> bytes:
+    """Return the platform's own webhook: its fields, unknown ones too, in its order; white space is not kept.
+
+    The bytes themselves are in the raw topic and the archive; an enriched record carries the object alone.
+    """
+    return orjson.dumps(event.model_dump(mode="json"))
 
 
 def envelope(event: EnrichedEvent) -> bytes:
