@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 from contextlib import suppress
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Annotated, Literal
 
@@ -14,12 +15,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from events.errors import NotReady
 from events.records import EnrichedEvent
 from sinks import egress
+from sinks.alert_details import AlertDetails, Details
 from sinks.destination import Delivered, Destination, TargetSettings, Unavailable, Undeliverable
 from sinks.mail import ADDRESS, compose
+from sinks.posting import check_url
 from sinks.responses import quote
 
 REMEMBERED = 1_000
-"""Messages whose recipients are remembered while some of them are still to be reached."""
+"""Mails of which it is remembered who has them while somebody has not."""
 
 TIMEOUT = 30.0
 """Seconds for each step of the dialogue."""
@@ -55,6 +58,12 @@ class EmailSettings(TargetSettings):
         min_length=1, max_length=100
     )
     form: Literal["simple", "enriched"] = Field("simple", description="Title and link only, or what is known as well.")
+    api_key: SecretStr | None = Field(
+        None, description="Has comments and countermeasures in the enriched form; needs SIC_READ_ALERTS (View alerts)."
+    )
+    api: Annotated[SecretStr, AfterValidator(check_url)] = Field(
+        SecretStr("https://api.sekoia.io"), description="Where the Alert API of your region is, without /v1."
+    )
     ca_file: str | None = Field(None, description="Certificates to trust besides the system's.")
 
     @model_validator(mode="after")
@@ -63,7 +72,17 @@ class EmailSettings(TargetSettings):
             raise ValueError("username and password are given together or not at all")
         if self.password is not None and self.security == "none":
             raise ValueError("a password is not sent without TLS: use starttls or tls")
+        if self.api_key is not None and self.form != "enriched":
+            raise ValueError("api_key has alerts looked up for a mail that does not show them: set form: enriched")
         return self
+
+
+@dataclass
+class _Attempt:
+    """A mail that is not yet with everybody: what was looked up for it, and who has it."""
+
+    details: Details | None
+    reached: set[str] = field(default_factory=set)
 
 
 class Email(Destination[EmailSettings]):
@@ -79,7 +98,11 @@ class Email(Destination[EmailSettings]):
 
         Raises NotReady for a `ca_file` that holds none.
         """
-        self._reached: dict[str, set[str]] = {}
+        self._attempts: dict[tuple[str, int], _Attempt] = {}
+        key = self.settings.api_key
+        self._details = AlertDetails(self.settings.api.get_secret_value(), key) if key else None
+        if self._details:
+            await self._details.open(self.resources)
         self._name = _own_name(self.settings.sender)
         self._tls = await asyncio.to_thread(_trust, self.settings.ca_file)
         self._guard = egress.Guard(self.settings.server, self.settings.port, secure=True)
@@ -87,22 +110,31 @@ class Email(Destination[EmailSettings]):
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         """Send the mail to those whom an earlier attempt did not reach."""
         settings = self.settings
-        mail = compose(event, sender=settings.sender, to=settings.to, enriched=settings.form == "enriched")
-        reached = self._reached.setdefault(mail["Message-ID"], set())
-        waiting = [address for address in settings.to if address not in reached]
+        attempt = await self._attempt(event)
+        enriched = settings.form == "enriched"
+        mail = compose(event, sender=settings.sender, to=settings.to, enriched=enriched, details=attempt.details)
+        waiting = [address for address in settings.to if address not in attempt.reached]
         try:
             refused = await self._send(await self._guard.connect(), mail, waiting)
         except (OSError, aiosmtplib.SMTPException) as error:
             raise _failure(error) from None
-        reached.update(set(waiting) - set(refused))
+        attempt.reached.update(set(waiting) - set(refused))
         if any(code < _FOR_EVER for code, _ in refused.values()):
-            self._forget_oldest()
             raise Unavailable(_said(refused))
-        del self._reached[mail["Message-ID"]]
-        if not reached:
+        del self._attempts[event.event_id, event.revision]
+        if not attempt.reached:
             raise Undeliverable(_said(refused))
-        status = f"accepted for {len(reached)} of {len(settings.to)}"
+        status = f"accepted for {len(attempt.reached)} of {len(settings.to)}"
         return Delivered(f"{status}, {_said(refused)}" if refused else status, outcome="accepted")
+
+    async def _attempt(self, event: EnrichedEvent) -> _Attempt:
+        """Return what was begun for this event, or begin: the alert is looked up once, whatever becomes of the mail."""
+        key = event.event_id, event.revision
+        if key not in self._attempts:
+            self._attempts[key] = _Attempt(await self._details.of(event) if self._details else None)
+            while len(self._attempts) > REMEMBERED:
+                del self._attempts[next(iter(self._attempts))]
+        return self._attempts[key]
 
     async def _send(
         self, connection: socket.socket, mail: EmailMessage, waiting: list[str]
@@ -133,10 +165,6 @@ class Email(Destination[EmailSettings]):
             tls_context=self._tls,
             timeout=TIMEOUT,
         )
-
-    def _forget_oldest(self) -> None:
-        while len(self._reached) > REMEMBERED:
-            del self._reached[next(iter(self._reached))]
 
 
 async def _hand_over(

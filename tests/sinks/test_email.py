@@ -11,6 +11,7 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult
 from pydantic import SecretStr, ValidationError
 
+from sinks.alert_details import AlertDetails, Details
 from sinks.destination import Unavailable, Undeliverable
 from sinks.destinations.email import Email, EmailSettings
 
@@ -174,3 +175,17 @@ def test_settings_say_what_is_wrong(wrong, said):
 def test_the_password_is_nowhere_in_the_settings_text():
     shown = EmailSettings(server="m", sender="a@b.org", to=["b@b.org"], username="u", password=SecretStr("hunter2"))
     assert "hunter2" not in repr(shown)
+
+
+def test_a_mail_that_is_tried_again_is_looked_up_once(server, certificate, monkeypatch):
+    asked = []
+
+    async def of(_self, event) -> Details:
+        asked.append(event.event_id)
+        return Details(comments=(("Ada", "seen"),))
+
+    monkeypatch.setattr(AlertDetails, "of", of)
+    server.refuse = {"two@example.org": ["451 later"]}
+    deliver(server, certificate, times=2, form="enriched", api_key="k")
+    assert asked == ["e1"]
+    assert [b"seen" in content for _, content in server.mails] == [True, True]
