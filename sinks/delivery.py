@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import structlog
@@ -14,7 +14,7 @@ from events.errors import MalformedRecord, NotReady
 from events.headers import DeadLetter, as_text
 from events.records import EnrichedEvent, Receipt
 from sinks import metrics
-from sinks.backoff import delay
+from sinks.backoff import Retry, delay
 from sinks.destination import Delivered, Destination, Gone, Unavailable, Undeliverable
 from sinks.limits import Budget
 from sinks.receipts import Ledger, Record
@@ -72,6 +72,8 @@ class Delivery:
         self._away_since: datetime | None = None
         self.paused = ""
         """Why nothing is sent until the target is started anew; empty while it works."""
+        self.retry: Retry | None = None
+        """What is tried again and when; None while the target takes what it is given."""
         metrics.UNAVAILABLE.labels(target).set(0)
         metrics.PAUSED.labels(target).set(0)
 
@@ -129,9 +131,9 @@ class Delivery:
             except Gone as error:
                 self._stop_sending(error)
             except Unavailable as error:
-                await self._wait(attempts, error)
+                await self._wait(event, attempts, error)
             except TimeoutError:
-                await self._wait(attempts, Unavailable(f"no end within {DEADLINE:.0f} s"))
+                await self._wait(event, attempts, Unavailable(f"no end within {DEADLINE:.0f} s"))
             except Undeliverable as error:
                 self._back()
                 receipt = self._receipt(event, decision, attempts, "dead_letter", error.reason)
@@ -176,12 +178,15 @@ class Delivery:
             log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id)
         self._last_reason = reason
 
-    async def _wait(self, attempts: int, error: Unavailable) -> None:
+    async def _wait(self, event: EnrichedEvent, attempts: int, error: Unavailable) -> None:
         if self._away_since is None:
             self._away_since = self._clock()
             log.warning("target_unavailable", target=self._target, reason=error.reason, retry_after=error.retry_after)
             metrics.UNAVAILABLE.labels(self._target).set(1)
-        await self._pause(delay(attempts, error.retry_after, self._chance))
+        seconds = delay(attempts, error.retry_after, self._chance)
+        next_at = self._clock() + timedelta(seconds=seconds)
+        self.retry = Retry(event.event_id, event.revision, attempts, error.reason, next_at)
+        await self._pause(seconds)
 
     async def _keep_to_budget(self, record: Record) -> None:
         # Every attempt counts at the target, whatever comes of it.
@@ -199,6 +204,7 @@ class Delivery:
             await self._pause(_HOLD)
 
     def _back(self) -> None:
+        self.retry = None
         if self._away_since is not None:
             seconds = round((self._clock() - self._away_since).total_seconds(), 1)
             log.info("target_available", target=self._target, after_seconds=seconds)

@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -110,6 +110,23 @@ def test_what_the_target_asks_for_is_waited():
     world = World(Unavailable("HTTP 429", retry_after=120))
     world.handle(VALUE)
     assert 120 <= world.waited[0] <= 121
+
+
+def test_what_is_tried_again_can_be_asked_for_until_it_is_taken():
+    world = World(Unavailable("HTTP 429", retry_after=120), Unavailable("HTTP 503", retry_after=5))
+    seen = []
+
+    async def pause(seconds):
+        seen.append((world.delivery.retry, seconds))
+
+    world.delivery._pause = pause
+    world.handle(VALUE)
+    assert [(retry.event_id, retry.attempts, retry.reason) for retry, _ in seen] == [
+        ("e1", 1, "HTTP 429"),
+        ("e1", 2, "HTTP 503"),
+    ]
+    assert all(retry.next_at == NOW + timedelta(seconds=seconds) for retry, seconds in seen)
+    assert world.delivery.retry is None
 
 
 def test_refused_is_buried_with_reason_and_origin_before_its_receipt():
