@@ -87,7 +87,8 @@ async def sweep(
 
     Raises Unavailable, Refused, NotReady, KafkaError.
     """
-    until = point.until or (datetime.now(UTC) - delay).timestamp()
+    # Never before the floor: the delay grows while the stream or a spool is late, and the point must not go back.
+    until = point.until or max(point.floor, (datetime.now(UTC) - delay).timestamp())
     done, since, ended = Done(), point.since, False
     while not ended:
         listed, since, ended = await listed_from(pages, since)

@@ -1,16 +1,10 @@
-"""What the sinks at hand try again just now, and when: they say so on their private ports."""
+"""What sinks say they try again just now, and when."""
 
-import asyncio
-from collections.abc import Collection
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import httpx
-
 from events.headers import parse_time
-
-WITHIN = 1.0
-"""Seconds a sink may take to answer; one that is away says nothing."""
 
 
 class Retrying(NamedTuple):
@@ -23,22 +17,10 @@ class Retrying(NamedTuple):
     next_at: datetime
 
 
-async def ask(addresses: Collection[str]) -> dict[str, Retrying]:
-    """Return what is tried again, by target; rooms that are no sinks have nothing to say."""
-    async with httpx.AsyncClient(timeout=WITHIN, trust_env=False) as client:
-        found = await asyncio.gather(*(_ask(client, address) for address in addresses))
-    return {target: retry for each in found for target, retry in each.items()}
-
-
-async def _ask(client: httpx.AsyncClient, address: str) -> dict[str, Retrying]:
-    try:
-        body = (await client.get(f"{address}/healthz")).json()
-    except (httpx.HTTPError, ValueError):
-        return {}
-    said = body.get("retrying") if isinstance(body, dict) else None
-    if not isinstance(said, dict):
-        return {}
-    return {target: read(each) for target, each in said.items() if isinstance(each, dict)}
+def retrying(rooms: Iterable[dict[str, Any]]) -> dict[str, Retrying]:
+    """Return what is tried again, by target; rooms that are no sinks have nothing to say of it."""
+    said = [body for room in rooms if isinstance(body := room.get("retrying"), dict)]
+    return {target: read(each) for body in said for target, each in body.items() if isinstance(each, dict)}
 
 
 def read(said: dict[str, Any]) -> Retrying:

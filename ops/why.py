@@ -15,11 +15,12 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
-from ops import archive_index, life, life_find, life_reader, retries
+from ops import archive_index, life, life_find, life_reader, private_ports
 from ops.letters import Box, Letter
 from ops.life import Event, Revision
 from ops.life_reader import Bound, Material
 from ops.life_targets import Place, Slip, Told, from_receipts, retried, without_receipt
+from ops.retries import retrying
 from sinks import main as sinks_main
 from sinks.archive.manifest import BrokenManifest
 from sinks.archive.settings import ArchiveSettings
@@ -188,10 +189,10 @@ async def _targets(found: Life, kafka: KafkaSettings, material: Material, rules:
 
 async def _retries(found: Life, rooms: Collection[str]) -> None:
     waiting = [(event_id, told) for event_id, each in found.told.items() for told in each if told.state == "waiting"]
-    retrying = await retries.ask(rooms) if waiting else {}
+    trying = retrying(await private_ports.health(rooms)) if waiting else {}
     for event_id, told in waiting:
-        if told.target in retrying:
-            retried(told, event_id, retrying[told.target])
+        if told.target in trying:
+            retried(told, event_id, trying[told.target])
 
 
 def _told(name: str, one: Revision, slips: Iterable[Slip], rules: Rules | None, place: Place | None) -> list[Told]:
