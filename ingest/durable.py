@@ -34,6 +34,8 @@ class Durable:
     switch: Switch
     events: int = 0
     bytes: int = 0
+    oldest: str | None = None
+    """When the first event in the spool was received."""
 
     def trouble(self) -> str | None:
         """Why an event would be refused just now, in one line, or None."""
@@ -43,7 +45,9 @@ class Durable:
 
     def detail(self) -> dict[str, object]:
         """Say whether Kafka is away and what the spool holds; neither refuses an event."""
-        spool = {"open": self.switch.state != CLOSED, "events": self.events, "bytes": self.bytes}
+        spool: dict[str, object] = {"open": self.switch.state != CLOSED, "events": self.events, "bytes": self.bytes}
+        if self.oldest:
+            spool["oldest"] = self.oldest
         return {"kafka": self.kafka.trouble, "spool": spool}
 
 
@@ -132,6 +136,7 @@ async def _watch(found: Durable, drain: Drain, metrics: IngestMetrics) -> None:
         opened = found.switch.state != CLOSED
         if opened or found.events:
             found.events, found.bytes = await drain.size()
+            found.oldest = await drain.oldest()
         metrics.spool_open.set(opened)
         metrics.spool_events.set(found.events)
         metrics.spool_bytes.set(found.bytes)

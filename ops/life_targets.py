@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from events.records import EnrichedEvent, Receipt
+from ops.retries import Retrying
 from sinks.explain import Explanation, explain
 from sinks.rules import Rules
 
@@ -53,6 +54,8 @@ class Told:
     rules_version: str = ""
     digest: str | None = None
     run_id: str | None = None
+    next_at: datetime | None = None
+    """When it is tried again, as far as its sink could be asked."""
     twice: str = ""
     """Why it may have been shown twice; empty where it was not."""
     why: list[str] = field(default_factory=list)
@@ -73,7 +76,7 @@ def from_receipts(target: str, revision: int, job: str | None, slips: Sequence[S
     why = [last.status] if last.outcome == "dead_letter" and last.status else []
     return Told(
         target, revision, state, job, at, last.latency, last.status, last.attempts, tuple(last.rules),
-        last.rules_version, last.digest_id, last.run_id, twice, why,
+        last.rules_version, last.digest_id, last.run_id, None, twice, why,
     )  # fmt: skip
 
 
@@ -104,6 +107,18 @@ def without_receipt(
             f"today's rules match ({names}): other rules then, a later start, or the receipt is lost or not read"
         ]
     return told
+
+
+def retried(told: Told, event_id: str, retry: Retrying) -> None:
+    """Add to a target that waits what its sink says it is trying again."""
+    if (retry.event_id, retry.revision) == (event_id, told.revision):
+        told.state, told.attempts, told.next_at = "tried again", retry.attempts, retry.next_at
+        told.why = [f"{retry.attempts} attempts failed, the last: {retry.reason}; next at {retry.next_at:%H:%M:%S} UTC"]
+    else:
+        told.why.append(
+            f"the target is away: {retry.event_id} was tried {retry.attempts} times ({retry.reason}), next at "
+            f"{retry.next_at:%H:%M:%S} UTC"
+        )
 
 
 def _because(one: Explanation) -> str:
