@@ -85,6 +85,10 @@ class Drain:
         """Return the spool's events and bytes."""
         return await self._run_in_pool(self._spool.size)
 
+    async def oldest(self) -> float:
+        """Return when the oldest event of the spool was received (seconds since 1970)."""
+        return await self._run_in_pool(self._spool.oldest)
+
     async def _run(self) -> None:
         while not self._stopping:
             try:

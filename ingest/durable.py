@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +120,7 @@ async def durable(settings: IngestSettings, kafka: KafkaSettings, metrics: Inges
         publisher = SpooledPublisher(
             way, writer, switch, lambda key: partition_of(key, kafka.partitions), metrics.spooled.inc
         )
+        metrics.spool_disk_free.set_function(lambda: shutil.disk_usage(files.folder).free)
         found = Durable(publisher, way, writer, switch)
         watching = asyncio.create_task(_watch(found, drain, metrics))
         try:
@@ -135,4 +138,5 @@ async def _watch(found: Durable, drain: Drain, metrics: IngestMetrics) -> None:
         metrics.spool_open.set(opened)
         metrics.spool_events.set(found.events)
         metrics.spool_bytes.set(found.bytes)
+        metrics.spool_oldest.set(max(0.0, time.time() - await drain.oldest()) if found.events else 0.0)
         await asyncio.sleep(LOOK_EVERY)

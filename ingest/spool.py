@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Self
 
 import orjson
 
+from events.headers import parse_time
 from ingest.accept import RawRecord
 from ingest.switch import CLOSED, OPEN, Switch
 
@@ -133,6 +135,12 @@ class Spool:
         (events,) = self._db.execute("SELECT count(*) FROM events").fetchone()
         used = self._pragma("page_count") - self._pragma("freelist_count")
         return events, used * PAGE
+
+    def oldest(self) -> float:
+        """Return when the event that is here for longest was received (seconds since 1970); now for none."""
+        row = self._db.execute("SELECT headers FROM events ORDER BY id LIMIT 1").fetchone()
+        received_at = parse_time(dict(orjson.loads(row[0])).get("received-at")) if row else None
+        return received_at.timestamp() if received_at else time.time()
 
     def partitioned(self, partitions: int, place: Callable[[bytes, int], int]) -> None:
         """Place the events anew when the topic has another number of partitions than they were written for."""

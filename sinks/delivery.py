@@ -155,6 +155,8 @@ class Delivery:
         receipt = self._receipt(event, decision, attempts, delivered.outcome, delivered.status, delivered.run_id)
         await self._ledger.write(record, receipt)
         metrics.DELIVERED.labels(self._target, delivered.outcome).inc()
+        if decision.replay_id is None:
+            metrics.told(self._target, receipt.latency or 0.0, urgent=urgent(record.value))
 
     async def _bury(self, record: Record, receipt: Receipt, reason: str, first_at: datetime) -> None:
         letter = DeadLetter(
@@ -170,7 +172,7 @@ class Delivery:
         )
         await self._ledger.bury(record, letter)
         await self._ledger.write(record, receipt)
-        metrics.DEAD_LETTERS.labels(self._target).inc()
+        metrics.DEAD_LETTERS.labels(self._target, metrics.cause(reason)).inc()
         self._refused += 1
         if self._refused == 1:
             log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id)

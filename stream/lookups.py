@@ -76,7 +76,9 @@ class Lookups:
 
     def known(self, uuid: str, since: datetime) -> Answer | None:
         """Return the alert as it was at `since` or later, where that needs no call."""
-        return self._cache.get(uuid, since)
+        known = self._cache.get(uuid, since)
+        metrics.CACHE.labels("hit" if known else "miss").inc()
+        return known
 
     async def ask(self, uuid: str, since: datetime, wait: float | None, *, created: bool = False) -> Answer:
         """Return the alert as it was at `since` or later.

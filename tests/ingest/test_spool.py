@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,13 @@ def test_a_record_comes_back_as_it_was(spool):
     assert (row.id, row.late, row.record) == (number, True, given)
     assert spool.head(2, 10, MB) == []
     assert spool.size()[0] == 1
+
+
+def test_the_oldest_event_is_known_by_its_arrival(spool):
+    for minute in (5, 6):
+        received = ("received-at", f"2026-07-29T08:0{minute}:00.000000+00:00".encode())
+        spool.write([Entry(minute, late=False, record=RawRecord(b"key", b"value", [received]))])
+    assert spool.oldest() == datetime(2026, 7, 29, 8, 5, tzinfo=UTC).timestamp()
 
 
 def test_a_batch_is_bounded_but_never_empty(spool):
