@@ -21,6 +21,9 @@ Written from the inventories by `python -m ops.metrics`. Every room serves them 
 ingest 8081, stream 8082, sinks 8083, archive 8084, inbox 8085. Labels are names of hooks, targets, groups and kinds, never
 anything an outsider writes. The lag of the groups is asked of the cluster by the inbox, so that it is known of a process
 that is gone, too.
+
+Alert rules and a dashboard that use them are in [deploy/prometheus](../deploy/prometheus); what to do about each alert
+stands in [runbook.md](runbook.md).
 """
 
 

@@ -217,12 +217,14 @@ class Lookups:
             else:
                 self.breaker.refuse(_now(), str(error))
                 self.tell(self.breaker.reason, self.breaker.silent_for(_now()))
+                metrics.KEY_REFUSED.set(1)
                 log.error("api_key_refused", reason=str(error))
             return None, error if names else Unavailable(str(error))
         except Unavailable as error:
             self._failed(error)
             return None, error
         metrics.API_CALLS.labels(outcome="ok").inc()
+        metrics.KEY_REFUSED.set(0)
         if self.breaker.success():
             log.info("breaker_closed")
         return result, None

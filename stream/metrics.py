@@ -15,5 +15,6 @@ API_BATCH = Histogram(
 )
 CACHE = Counter("tocsin_stream_cache_total", "Questions about an alert, by whether the cache had it.", ["outcome"])
 BREAKER = Gauge("tocsin_stream_breaker_open", "1 while no call to the Alert API is made, because of its errors.")
+KEY_REFUSED = Gauge("tocsin_stream_api_key_refused", "1 while the Alert API refuses the key.")
 BUDGET_LEFT = Gauge("tocsin_stream_api_calls_left_per_second", "Calls this worker might have made and did not, lately.")
 OLDEST = Gauge("tocsin_stream_oldest_unacknowledged_seconds", "Age of the oldest event that is not acknowledged.")

@@ -34,7 +34,7 @@ def test_every_metric_is_counted_by_its_room(room):
 
 def test_labels_are_names_and_kinds_and_never_what_an_outsider_writes():
     found = {label for room in metrics.rooms().values() for each in room for label in each.labels}
-    assert found == LABELS
+    assert found <= LABELS
 
 
 @pytest.mark.parametrize(
