@@ -18,6 +18,7 @@ from ops import (
     inbox_cli,
     ingest_cli,
     logs,
+    query_cli,
     rules_cli,
     sandbox_verbs,
     settings_mistakes,
@@ -49,6 +50,7 @@ for name, verbs in (
     app.add_typer(verbs, name=name)
 
 app.command("catch-up")(catch_up_verb.catch_up)
+app.command()(query_cli.query)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
     app.command()(verb)
 

@@ -1,6 +1,6 @@
 """Read what a topic holds between two moments, once, and stop at its end."""
 
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -25,13 +25,14 @@ async def scan(
     topic: str,
     *,
     since: datetime | None = None,
+    begin: Mapping[int, int] | None = None,
     partitions: Collection[int] | None = None,
     progress: Progress = lambda _passed, _all: None,
 ) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield the records appended since a moment, up to the end as it is now; of a partition in their order.
 
-    Only what is committed is seen. Whoever stops before the end closes it (`contextlib.aclosing`). Raises Unreachable,
-    and NotReady when there is no such topic.
+    `begin` says per partition below which offset nothing is wanted. Only what is committed is seen. Whoever stops
+    before the end closes it (`contextlib.aclosing`). Raises Unreachable, and NotReady when there is no such topic.
     """
     consumer = AIOKafkaConsumer(
         **kafka.client_options(),
@@ -44,7 +45,7 @@ async def scan(
         await consumer.start()
         there = await _partitions(kafka, topic)
         chosen = [each for each in there if partitions is None or each.partition in partitions]
-        starts, ends = await _bounds(consumer, chosen, since)
+        starts, ends = await _bounds(consumer, chosen, since, begin or {})
         total = sum(ends[each] - starts[each] for each in chosen)
         left = {each for each in chosen if starts[each] < ends[each]}
         while left:
@@ -75,7 +76,7 @@ async def _partitions(kafka: KafkaSettings, topic: str) -> list[TopicPartition]:
 
 
 async def _bounds(
-    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], since: datetime | None
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], since: datetime | None, begin: Mapping[int, int]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     """Return where to start and where to stop, and go to the start."""
     consumer.assign(partitions)
@@ -84,6 +85,7 @@ async def _bounds(
     if since is not None:
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since.timestamp() * 1000)))
         starts = {each: found[each].offset if found[each] else ends[each] for each in partitions}
+    starts = {each: min(max(starts[each], begin.get(each.partition, 0)), ends[each]) for each in partitions}
     for partition, offset in starts.items():
         consumer.seek(partition, offset)
     return starts, ends
