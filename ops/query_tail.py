@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -14,7 +13,7 @@ from aiokafka import ConsumerRecord
 
 from events.errors import MalformedRecord
 from events.settings import KafkaSettings
-from ops.scan import Progress, scan
+from ops.scan import Progress, Span, reading
 
 BATCH = 20_000
 """Rows of a file; about 80 MB in memory."""
@@ -48,8 +47,13 @@ async def fetch(
         files.append(path)
         rows.clear()
 
-    async with aclosing(scan(kafka, topic, since=since, begin=begin, progress=progress)) as records:
-        async for record in records:
+    async with reading(kafka) as reader:
+        spans = await reader.spans(await reader.partitions(topic))
+        starts = {each: max(span.start, begin.get(each.partition, 0)) for each, span in spans.items()}
+        if since is not None:
+            starts = {each: max(starts[each], at) for each, at in (await reader.places(spans, since)).items()}
+        behind = {each: Span(starts[each], span.end) for each, span in spans.items()}
+        async for record in reader.records(behind, progress):
             try:
                 rows.append(row(record))
             except MalformedRecord:
