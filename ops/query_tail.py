@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 
 from events.errors import MalformedRecord
 from events.settings import KafkaSettings
-from ops.scan import Progress, Span, reading
+from ops.scan import Progress, Reader, Span, reading
 
 BATCH = 20_000
 """Rows of a file; about 80 MB in memory."""
@@ -48,12 +48,7 @@ async def fetch(
         rows.clear()
 
     async with reading(kafka) as reader:
-        spans = await reader.spans(await reader.partitions(topic))
-        starts = {each: max(span.start, begin.get(each.partition, 0)) for each, span in spans.items()}
-        if since is not None:
-            starts = {each: max(starts[each], at) for each, at in (await reader.places(spans, since)).items()}
-        behind = {each: Span(starts[each], span.end) for each, span in spans.items()}
-        async for record in reader.records(behind, progress):
+        async for record in reader.records(await _behind(reader, topic, begin, since), progress):
             try:
                 rows.append(row(record))
             except MalformedRecord:
@@ -65,3 +60,13 @@ async def fetch(
     if malformed:
         print(f"{malformed:,} records of {topic} are malformed and left out.", file=sys.stderr)
     return files
+
+
+async def _behind(
+    reader: Reader, topic: str, begin: Mapping[int, int], since: datetime | None
+) -> dict[TopicPartition, Span]:
+    spans = await reader.spans(await reader.partitions(topic))
+    starts = {each: max(span.start, begin.get(each.partition, 0)) for each, span in spans.items()}
+    if since is not None:
+        starts = {each: max(starts[each], at) for each, at in (await reader.places(spans, since)).items()}
+    return {each: Span(starts[each], span.end) for each, span in spans.items()}
