@@ -1,6 +1,7 @@
 """One target with all it needs: its destination, its group's consumer, its receipts."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -10,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
-from sinks import positions, shelf
-from sinks.connections import Connections
+from sinks import positions, shelf, spent
+from sinks.connections import Connections, sharing
 from sinks.delivery import Delivery
 from sinks.dispatch import Dispatch
 from sinks.memory import Memory
@@ -89,6 +90,10 @@ class TargetRun:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
             budget = self._connections.budget(self._target, destination.limits())
+            shared = sharing(self._target, list(self._rules.targets.values()))
+            await self._connections.restore(
+                self._target, lambda seconds: spent.ages(self._kafka, shared, seconds), time.monotonic()
+            )
             self._outlet = Outlet(self.name, destination, budget)
             dispatch = Dispatch(Delivery(self._rules, receipts, self._outlet, memory), runner)
             resending = Delivery(self._rules, receipts_again, self._outlet)
