@@ -103,6 +103,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._positions.adopt()
             self._partitions.begin(self._consumer.assignment())
         self._idle.clear()
+        await asyncio.sleep(0)  # folding needs no wait of its own, and the group must hear of us
         try:
             try:
                 await self._work(handler)
