@@ -10,6 +10,9 @@ from sinks.text import clean
 
 _LEVELS = ((80, "Urgent"), (60, "Major"), (40, "High"), (20, "Moderate"), (0, "Low"))
 _KINDS = {"alert-comment": "Comment", "content-proposal": "Report"}
+FALLBACK_FOR = "fallback_for"
+"""Field of an event that goes to a fallback target: the target it was meant for."""
+
 _SHORT, _LINE, _BODY = 60, 200, 2000
 _MAX_LINK = 2000
 
@@ -141,6 +144,12 @@ def _kind_line(event: EnrichedEvent) -> str:
 
 
 def _warning(event: EnrichedEvent) -> str:
+    instead_of = clean((event.model_extra or {}).get(FALLBACK_FOR), _SHORT)
+    by_fallback = f"Sent by fallback: {instead_of} does not take it" if instead_of else ""
+    return ". ".join(filter(None, (by_fallback, _incomplete(event))))
+
+
+def _incomplete(event: EnrichedEvent) -> str:
     reason = clean(event.enrichment.reason, _LINE)
     said = f": {reason}" if reason else ""
     if event.enrichment.status == "pending":
