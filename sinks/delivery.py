@@ -132,8 +132,7 @@ class Delivery:
             await self._keep_to_budget(record)
             attempts += 1
             try:
-                async with self._turn, asyncio.timeout(DEADLINE):
-                    delivered = await self._destination.deliver(event)
+                delivered = await self._post(event)
             except Gone as error:
                 self._stop_sending(error)
             except Unavailable as error:
@@ -189,13 +188,26 @@ class Delivery:
             self._away_since = self._clock()
             log.warning("target_unavailable", target=self._target, reason=error.reason, retry_after=error.retry_after)
             metrics.UNAVAILABLE.labels(self._target).set(1)
-        await self._pause(delay(attempts, error.retry_after, self._chance))
+        seconds = delay(attempts, error.retry_after, self._chance)
+        if error.retry_after is not None:  # asked of the whole connection
+            self._budget.pause(self._monotonic(), seconds)
+        await self._pause(seconds)
 
     async def _keep_to_budget(self, record: Record) -> None:
         # Every attempt counts at the target, whatever comes of it.
         while seconds := self._budget.wait(self._monotonic(), urgent=urgent(record.value)):
             await self._pause(seconds)
-        self._budget.spend(self._monotonic())
+
+    async def _post(self, event: EnrichedEvent) -> Delivered:
+        self._budget.spend()
+        try:
+            async with self._turn, asyncio.timeout(DEADLINE):
+                delivered = await self._destination.deliver(event)
+        finally:
+            self._budget.landed(self._monotonic())
+        if delivered.left:
+            self._budget.told(self._monotonic(), delivered.left)
+        return delivered
 
     def _stop_sending(self, error: Gone) -> None:
         self.paused = error.reason

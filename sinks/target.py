@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
 from sinks import positions, shelf
+from sinks.connections import Connections
 from sinks.delivery import Delivery
-from sinks.limits import Budget
 from sinks.memory import Memory
 from sinks.positions import Positions
 from sinks.receipts import Receipts
@@ -28,7 +28,11 @@ log = structlog.get_logger()
 class TargetRun:
     """Run one target from start to stop."""
 
-    def __init__(self, kafka: KafkaSettings, rules: Rules, target: Target, start: Start) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, rules: Rules, target: Target, start: Start, connections: Connections | None = None
+    ) -> None:
+        """Take the budgets it shares with the other targets of this process."""
+        self._connections = connections or Connections()
         self.name = target.name
         self._target = target
         self._kafka = kafka
@@ -75,7 +79,8 @@ class TargetRun:
             if self._stopping:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
-            shared: dict[str, Any] = {"turn": asyncio.Lock(), "budget": Budget(destination.limits())}
+            budget = self._connections.budget(self._target, destination.limits())
+            shared: dict[str, Any] = {"turn": asyncio.Lock(), "budget": budget}
             self._delivery = Delivery(
                 self.name, destination, self._rules, receipts, runner.pause, memory=memory, **shared
             )

@@ -121,7 +121,6 @@ class Lookups:
     async def run(self) -> None:
         """Answer questions until cancelled."""
         async with asyncio.TaskGroup() as calls:
-            calls.create_task(self.budget.watch())
             await self.budget.take()
             if not self._questions:  # else the answer to them tells
                 await self._attempt(self._fetching.check())
@@ -221,7 +220,7 @@ class Lookups:
             self._failed(error)
             return None, error
         metrics.API_CALLS.labels(outcome="ok").inc()
-        if self.breaker.success():
+        if self.breaker.success(_now()):
             log.info("breaker_closed")
         return result, None
 
