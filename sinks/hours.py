@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24):([0-5]\d)")
@@ -16,7 +16,7 @@ def _days(text: str) -> str:
     for part in text.split(","):
         first, _, last = part.strip().lower().partition("-")
         if first not in DAYS or (last and last not in DAYS):
-            raise ValueError("write days such as mon-fri or sat,sun")
+            raise ValueError("write days such as mon-fri or [sat, sun]")
     return text
 
 
@@ -39,7 +39,12 @@ class Hours(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    days: Annotated[str, AfterValidator(_days)] = Field("mon-sun", description="mon-fri, or sat,sun.")
+    days: Annotated[
+        str,
+        BeforeValidator(lambda value: ",".join(map(str, value)) if isinstance(value, list) else value),
+        AfterValidator(_days),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+    ] = Field("mon-sun", description="mon-fri, or [sat, sun].")
     hours: Annotated[str, AfterValidator(_span)] = Field("00:00-24:00", description="'08:00-18:30', local time.")
     zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="Such as Europe/Paris.")
 
