@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -53,11 +54,16 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 """When a span that has no end closes."""
 
 
+# Rules have the same office hours, and each asks at the time of the same event.
+@lru_cache(maxsize=100)
 def within(hours: Hours) -> Callable[[datetime], bool]:
     """Return a function that says whether a time lies in the span; one over midnight belongs to the day it begins."""
     days, zone = _numbers(hours.days), ZoneInfo(hours.zone)
     begin, end = _ends(hours.hours)
+    if _always(hours):
+        return lambda _: True
 
+    @lru_cache(maxsize=4)
     def check(at: datetime) -> bool:
         local = at.astimezone(zone)
         now = _clock(local.time())
@@ -68,13 +74,17 @@ def within(hours: Hours) -> Callable[[datetime], bool]:
     return check
 
 
+@lru_cache(maxsize=100)
 def closes(hours: Hours) -> Callable[[datetime], datetime | None]:
     """Return a function that says when the span that holds a time ends, NEVER for one of all days; None outside.
 
     Whole days in a row are one span.
     """
     inside, zone, (_, end) = within(hours), ZoneInfo(hours.zone), _ends(hours.hours)
+    if _always(hours):
+        return lambda _: NEVER
 
+    @lru_cache(maxsize=4)
     def check(at: datetime) -> datetime | None:
         if not inside(at):
             return None
@@ -83,6 +93,10 @@ def closes(hours: Hours) -> Callable[[datetime], datetime | None]:
         return next((one for one in ends if one > at and not inside(one)), NEVER)
 
     return check
+
+
+def _always(hours: Hours) -> bool:
+    return len(_numbers(hours.days)) == len(DAYS) and _ends(hours.hours) == ((0, 0), (24, 0))
 
 
 def _moment(day: date, clock: tuple[int, int], zone: ZoneInfo) -> datetime:
