@@ -146,6 +146,8 @@ def _target(source: _Source, name: str, entry: dict[str, Any], environment: Mapp
 
 def _resolve(source: _Source, place: _Path, value: Any, environment: Mapping[str, str | None]) -> Any:
     """Fetch a value that stands elsewhere: `${NAME}` in the environment, `file:/path` in a file."""
+    if isinstance(value, list):
+        return [_resolve(source, (*place, index), each, environment) for index, each in enumerate(value)]
     if not isinstance(value, str):
         return value
     if value.startswith("file:"):
