@@ -19,6 +19,7 @@ from ops import (
     ingest_cli,
     logs,
     reconcile_verb,
+    replay_verb,
     rules_cli,
     sandbox_verbs,
     settings_mistakes,
@@ -53,6 +54,7 @@ for name, verbs in (
 app.command("catch-up")(catch_up_verb.catch_up)
 app.command()(why_verb.why)
 app.command()(reconcile_verb.reconcile)
+app.command()(replay_verb.replay)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
     app.command()(verb)
 

@@ -59,6 +59,8 @@ class Destination(ABC, Generic[S_co]):
     """
 
     Settings: ClassVar[type[TargetSettings]]
+    tells_people: ClassVar[bool] = True
+    """Whether a person is disturbed by what comes: a replay leaves those alone unless it is told to."""
 
     def __init__(self, settings: S_co) -> None:
         self.settings = settings

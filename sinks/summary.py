@@ -129,6 +129,15 @@ def _kind_line(event: EnrichedEvent) -> str:
 
 
 def _warning(event: EnrichedEvent) -> str:
+    if (event.model_extra or {}).get("replay"):
+        return clean(
+            f"Sent again on request: it came in {event.received_at:%Y-%m-%d %H:%M} UTC. {_known(event)}", _LINE
+        )
+    return _known(event)
+
+
+def _known(event: EnrichedEvent) -> str:
+    """Say what of an event is not known."""
     reason = clean(event.enrichment.reason, _LINE)
     said = f": {reason}" if reason else ""
     if event.enrichment.status == "pending":

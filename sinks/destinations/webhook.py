@@ -41,6 +41,7 @@ class Webhook(Destination[WebhookSettings]):
     """
 
     Settings = WebhookSettings
+    tells_people = False
 
     async def open(self) -> None:
         """Make the HTTP client."""
