@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
-from inbox import links
+from inbox import lag_watch, links
 from inbox.access import Access
 from inbox.admin import create_admin
 from inbox.database import Database
@@ -95,6 +95,7 @@ class _Inbox:
             public, admin = _server(self._app), _server(create_admin(self._trouble))
             feeding = asyncio.create_task(self._feed(), name="feeder")
             sweeping = asyncio.create_task(self._sweep(), name="sweeper")
+            watching = asyncio.create_task(lag_watch.run(self._kafka), name="lag")
             serving = [
                 asyncio.create_task(server.serve([sock]))
                 for server, sock in ((public, public_socket), (admin, admin_socket))
@@ -104,13 +105,13 @@ class _Inbox:
                 asyncio.get_running_loop().add_signal_handler(number, stopped.set)
             stopping = asyncio.create_task(stopped.wait())
             log.info("inbox_ready", url=f"http://{settings.host}:{settings.port}/", database=str(settings.path()))
-            await asyncio.wait([feeding, sweeping, stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([feeding, sweeping, watching, stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
             self._live.close()
             public.should_exit = admin.should_exit = True
-            ended = [task for task in (feeding, sweeping) if task.done()]
-            for task in (feeding, sweeping, stopping):
+            ended = [task for task in (feeding, sweeping, watching) if task.done()]
+            for task in (feeding, sweeping, watching, stopping):
                 task.cancel()
-            await asyncio.wait([feeding, sweeping, *serving], timeout=5)
+            await asyncio.wait([feeding, sweeping, watching, *serving], timeout=5)
             for task in ended:
                 task.result()
         log.info("inbox_stopped")

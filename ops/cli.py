@@ -14,6 +14,7 @@ from events.errors import NotReady
 from ops import (
     catch_up_verb,
     dead_letters_cli,
+    doctor_verb,
     hooks,
     inbox_cli,
     ingest_cli,
@@ -53,6 +54,7 @@ for name, verbs in (
 
 app.command("catch-up")(catch_up_verb.catch_up)
 app.command()(why_verb.why)
+app.command()(doctor_verb.doctor)
 app.command()(reconcile_verb.reconcile)
 app.command()(replay_verb.replay)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):

@@ -16,16 +16,13 @@ from events.topics import Topics
 from ingest.settings import IngestSettings
 from ops import spool_look, why
 from ops.bar import Bar
-from ops.catch_up_cli import Paced
 from ops.catch_up_settings import CatchUpSettings
 from ops.dead_letters import safe
 from ops.ledger import Count, Gap
+from ops.paced import alert_api
 from ops.reconcile import Asked, Report, reconcile, unaccounted
 from sinks.archive.manifest import BrokenManifest
-from stream.alert_api import AlertApi, Refused, Unavailable
-from stream.breaker import Breaker
-from stream.budget import Budget
-from stream.main import OPERATORS_SHARE
+from stream.alert_api import Refused, Unavailable
 from stream.settings import SekoiaSettings, StreamSettings
 
 SETTLING = timedelta(minutes=1)
@@ -71,8 +68,8 @@ async def _run(kafka: KafkaSettings, asked: Asked, notes: list[str], *, api: boo
         notes.append(f"the Alert API is not asked ({why_not}): a webhook that never came is not seen")
         with Bar("partitions") as bar:
             return await reconcile(kafka, asked, bar.show)
-    async with AlertApi(sekoia) as client:
-        asked.pages = Paced(client, Budget(OPERATORS_SHARE), Breaker(allowed_errors=0))
+    async with alert_api(sekoia, kafka) as pages:
+        asked.pages = pages
         try:
             with Bar("partitions") as bar:
                 return await reconcile(kafka, asked, bar.show)

@@ -16,7 +16,7 @@ from events.headers import isoformat
 from events.records import EnrichedEvent
 from sinks import shelf
 from sinks.conditions import Conditions, compile_conditions
-from sinks.fields import Facts
+from sinks.facts import Facts
 from sinks.rules import Rules
 
 CAUSE = "replay"

@@ -22,6 +22,7 @@ class Log(Destination[LogSettings]):
         summary = summarise(event)
         level = f"{summary.urgency.level} {summary.urgency.value}" if summary.urgency else "-"
         words = [level, summary.kind, summary.title, *(f"{name}={value}" for name, value in summary.facts)]
+        words += [f"{label} {title}" for label, title in summary.items]
         sys.stdout.write(f"{summary.event_id}  {'  '.join(words)}\n")
         sys.stdout.flush()
         return Delivered("printed")

@@ -1,6 +1,8 @@
 """Mattermost, through an incoming webhook."""
 
+import asyncio
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -8,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from events.records import EnrichedEvent
 from sinks import responses
-from sinks.destination import Delivered, Destination, TargetSettings
+from sinks.destination import Delivered, Destination, TargetSettings, Unavailable
 from sinks.posting import Poster, check_url
 from sinks.summary import Summary, summarise
 
@@ -41,18 +43,24 @@ class Mattermost(Destination[MattermostSettings]):
     """
 
     Settings = MattermostSettings
+    named = 100
 
     async def open(self) -> None:
         """Make the HTTP client."""
         self._poster = Poster(self.settings.url)
+        self._open_at = 0.0
         await self._poster.open(self.resources)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
-        """Post the message."""
+        """Post the message, unless the server said that it would take no more for a while."""
+        now = asyncio.get_running_loop().time()
+        if now < self._open_at:
+            raise Unavailable("the server's own limit is spent (X-RateLimit-Remaining: 0)", self._open_at - now)
         body = orjson.dumps(message(summarise(event), self.settings))
         answer = await self._poster.post(body, {"Content-Type": "application/json"})
+        self._open_at = now + rest(answer.headers)
         responses.check(answer)
-        return Delivered(f"HTTP {answer.status}")
+        return Delivered(f"HTTP {answer.status}", left=responses.allowance(answer.headers))
 
 
 def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
@@ -69,7 +77,7 @@ def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
         "color": _COLOURS.get(level or "", _UNKNOWN),
         "pretext": escape(summary.kind),
         "title": escape(summary.title[:_TITLE]),
-        "text": "\n\n".join(escape(text) for text in (summary.warning, summary.body[:_BODY]) if text),
+        "text": "\n\n".join(escape(text) for text in (summary.warning, summary.text(_BODY, 8_000)) if text),
         "fields": fields,
         "footer": f"tocsin {summary.event_id[:64]}",
     }
@@ -83,6 +91,13 @@ def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
     if settings.priority and level == "Urgent":
         content["priority"] = {"priority": settings.priority}
     return content
+
+
+def rest(headers: Mapping[str, str]) -> float:
+    """Return the seconds for which nothing more is taken: 0 unless the server limits and nothing is left."""
+    left, reset = headers.get("x-ratelimit-remaining", ""), headers.get("x-ratelimit-reset", "")
+    # Reset is in seconds, not a time; a server that means a time must not silence the target for years.
+    return min(float(reset), 60.0) if left == "0" and re.fullmatch(r"\d{1,10}", reset) else 0.0
 
 
 def escape(text: str) -> str:
