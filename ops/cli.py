@@ -21,6 +21,7 @@ from ops import (
     logs,
     query_cli,
     reconcile_verb,
+    replay_verb,
     rules_cli,
     sandbox_verbs,
     settings_mistakes,
@@ -57,6 +58,7 @@ app.command()(query_cli.query)
 app.command()(why_verb.why)
 app.command()(doctor_verb.doctor)
 app.command()(reconcile_verb.reconcile)
+app.command()(replay_verb.replay)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
     app.command()(verb)
 

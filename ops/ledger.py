@@ -82,6 +82,8 @@ class Ledger:
     stream: Count = field(default_factory=Count)
     archive: Count = field(default_factory=Count)
     targets: dict[str, Count] = field(default_factory=dict)
+    not_judged: Counter[str] = field(default_factory=Counter)
+    """By target, records without a receipt where its rules go by what they told before."""
     first_told: dict[str, dict[str, datetime]] = field(default_factory=dict)
     """By target and version of its rules, when the first record was written that it has a receipt of."""
     _buried: set[str] = field(default_factory=set)
@@ -187,7 +189,10 @@ class Ledger:
         if version is not None:
             firsts = self.first_told.setdefault(target, {})
             firsts[version] = min(at, firsts.get(version, at))
-        if self.rules is None or not self.rules.decide(event, target).notify:
+        if self.rules is None:
+            return
+        decision = self.rules.decide(event, target)
+        if not (decision.notify or decision.muted):  # what is muted has a receipt too
             return
         count = self.targets.setdefault(target, Count())
         count.expected += 1
@@ -197,6 +202,10 @@ class Ledger:
             count.there += 1
         elif come is None or not come.has(record.offset):
             count.waiting += 1
+        elif self.rules.remembers(target):
+            # What it told before decides too, and whether it had told by then nobody can say afterwards.
+            count.expected -= 1
+            self.not_judged[target] += 1
         else:
             self.gaps.append(Gap("lost receipt", place, event.event_id, _key(record), target, at))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from events.records import EnrichedEvent, Receipt
 from ops.retries import Retrying
-from sinks.explain import Explanation, explain
+from sinks.explain import Explanation, explain_all
 from sinks.rules import Rules
 
 ATTEMPTING = "attempting"
@@ -96,10 +96,13 @@ def without_receipt(
         return told
     decision = rules.decide(event, target)
     told.rules, told.rules_version = decision.rules, decision.version
-    explanations = [explain(rule, event) for rule in rules.rules if target in rule.notify]
-    if not decision.notify:
+    if decision.muted:
+        told.state = told.state or "no receipt"
+        told.why.append(f"nobody is to be told: {decision.muted}")
+    elif not decision.notify:
         told.state = "not matched"
-        told.why = [_because(one) for one in explanations] or ["no rule names this target"]
+        told.why = [_because(one, event) for one in explain_all(rules.rules, event) if target in one.targets]
+        told.why = told.why or ["no rule names this target"]
     elif not told.state:
         told.state = "no receipt"
         names = ", ".join(decision.rules)
@@ -121,8 +124,8 @@ def retried(told: Told, event_id: str, retry: Retrying) -> None:
         )
 
 
-def _because(one: Explanation) -> str:
-    if one.notifies:
+def _because(one: Explanation, event: EnrichedEvent) -> str:
+    if one.notifies and event.revision:
         return f"{one.rule}: it was told when the alert was still waited for (on_complete)"
-    failing = "; ".join(reason.condition for reason in one.reasons if reason.verdict is not True)
-    return f"{one.rule}: not {failing}"
+    failing = [f"not {reason.condition}" for reason in one.reasons if reason.verdict is not True]
+    return f"{one.rule}: {'; '.join([*one.notes, *failing])}"

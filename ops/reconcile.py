@@ -55,7 +55,7 @@ class Report:
     pending: int = 0
     gaps: list[Gap] = field(default_factory=list)
     not_judged: Counter[str] = field(default_factory=Counter)
-    """By target, records before the first one it told by the rules at hand."""
+    """By target, records before the first one it told by the rules at hand, or where what it told before decides."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -91,6 +91,7 @@ def _add(report: Report, ledger: Ledger) -> None:
     for target, count in ledger.targets.items():
         report.targets.setdefault(target, Count()).add(count)
     report.gaps += ledger.gaps
+    report.not_judged += ledger.not_judged
 
 
 def _leave_out(report: Report, firsts: dict[str, dict[str, datetime]], rules: Rules | None) -> None:

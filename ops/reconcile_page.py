@@ -31,6 +31,7 @@ SETTLING = timedelta(minutes=1)
 SHOWN = 20
 """Gaps of one kind that are named on the screen; --json names all."""
 
+NOT_JUDGED = "before the first it told by these rules, or its rules go by what was told before"
 NEVER = "No API tells of changes between two states, deleted alerts, comments or reports: whether those came, nobody can say."
 
 
@@ -101,7 +102,7 @@ def show(report: Report, console: Console | None = None) -> None:
         _name(console, kind, [gap for gap in report.gaps if gap.kind == kind])
     for target, early in sorted(report.not_judged.items()):
         if early:
-            note = f"{early:,} records before the first that {target} told by these rules are not judged"
+            note = f"{early:,} records without a receipt of {target} are not judged: {NOT_JUDGED}"
             console.print(Text(f"note: {safe(note)}", "dim"))
     for note in report.notes:
         console.print(Text(f"note: {safe(note)}", "dim"))

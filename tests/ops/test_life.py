@@ -158,6 +158,15 @@ def test_a_target_without_a_receipt_says_why() -> None:
     assert why("other", 5)[0] == "finished without a receipt"
 
 
+def test_a_rule_that_stops_and_one_that_is_quiet_say_so() -> None:
+    text = RULES.replace("rules:\n", "rules:\n  - {name: first, match: {type: alert}, notify: lone, stop: true}\n")
+    told = without_receipt("soc", event("c/1"), 5, rules_file.parse(text, "test", {}), Place(10), waits=0)
+    assert (told.state, told.why) == ("not matched", ["urgent: not asked: rule first stops before it"])
+    text = RULES.replace("notify: [soc, mail]", 'notify: [soc, mail], mute: {hours: "00:00-24:00", zone: UTC}')
+    told = without_receipt("soc", event("c/1"), 11, rules_file.parse(text, "test", {}), Place(11), waits=0)
+    assert (told.state, told.why[-1]) == ("waiting", "nobody is to be told: urgent: mute")
+
+
 def test_what_its_sink_tries_again_is_said() -> None:
     rules = rules_file.parse(RULES, "test", {})
     retry = retries.read(
