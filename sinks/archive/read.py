@@ -38,10 +38,11 @@ def gaps(root: Path) -> list[Entry]:
 
 
 def read_rows(root: Path, columns: list[str] | None = None) -> pa.Table:
-    """Return all rows, or these columns of them; for folders that fit in memory.
+    """Return all rows of events, or these columns of them; for folders that fit in memory.
 
     Raises BrokenManifest, and FileNotFoundError for a listed file that is gone.
     """
     schema = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
-    tables = [pq.ParquetFile(path).read(columns=columns) for path in files(root)]
+    events = [file.path for entry in entries(root) for file in entry.files if file.path.startswith(f"{layout.DATA}/")]
+    tables = [pq.ParquetFile(root / path).read(columns=columns) for path in events]
     return pa.concat_tables([schema.empty_table(), *tables], promote_options="permissive")
