@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from events.errors import NotReady
 from ops import (
+    budget_verb,
     catch_up_verb,
     dead_letters_cli,
     doctor_verb,
@@ -53,6 +54,7 @@ for name, verbs in (
 app.command("catch-up")(catch_up_verb.catch_up)
 app.command()(why_verb.why)
 app.command()(doctor_verb.doctor)
+app.command()(budget_verb.budget)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
     app.command()(verb)
 
