@@ -106,6 +106,8 @@ class Delivery:
         receipt = self._receipt(prepared, tries.count, result.outcome, result.status, result.run_id)
         await self._ledger.write(prepared.record, receipt)
         metrics.DELIVERED.labels(self._target, result.outcome).inc()
+        if prepared.decision.replay_id is None:
+            metrics.told(self._target, receipt.latency or 0.0, urgent=prepared.urgent)
 
     async def settle_digested(self, folded: Sequence[Folded], digest_id: str, result: Delivered, attempts: int) -> None:
         """Write down of each event that the target took it as part of a digest."""
@@ -133,6 +135,8 @@ class Delivery:
         ]
         await self._ledger.write_all(list(zip(folded, receipts, strict=True)))
         metrics.DELIVERED.labels(self._target, outcome).inc(len(folded))
+        for one, receipt in zip(folded, receipts, strict=True):
+            metrics.told(self._target, receipt.latency or 0.0, urgent=one.urgent)
 
     async def _bury(self, record: Record, receipt: Receipt, reason: str, first_at: datetime) -> None:
         letter = DeadLetter(
@@ -148,7 +152,7 @@ class Delivery:
         )
         await self._ledger.bury(record, letter)
         await self._ledger.write(record, receipt)
-        metrics.DEAD_LETTERS.labels(self._target).inc()
+        metrics.DEAD_LETTERS.labels(self._target, metrics.cause(reason)).inc()
         self._refused += 1
         if self._refused == 1:
             log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id)

@@ -61,6 +61,8 @@ class Destination(ABC, Generic[S_co]):
     """
 
     Settings: ClassVar[type[TargetSettings]]
+    tells_people: ClassVar[bool] = True
+    """Whether a person is disturbed by what comes: a replay leaves those alone unless it is told to."""
     shares: ClassVar[tuple[str, ...]] = ("url",)
     """The settings that make up a connection: targets in which they are the same share its budget."""
     named: ClassVar[int] = 10

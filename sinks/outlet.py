@@ -4,14 +4,14 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 
 from events.records import EnrichedEvent
 from sinks import metrics
-from sinks.backoff import delay
+from sinks.backoff import Retry, delay
 from sinks.destination import Delivered, Destination, Gone, Unavailable, Undeliverable
 from sinks.limits import Budget
 
@@ -50,6 +50,8 @@ class Outlet:
         self._again_at = 0.0
         self.paused = ""
         """Why nothing is sent until the target is started anew; empty while it works."""
+        self.retry: Retry | None = None
+        """What is tried again and when; None while the target takes what it is given."""
         metrics.UNAVAILABLE.labels(target).set(0)
         metrics.PAUSED.labels(target).set(0)
 
@@ -68,9 +70,9 @@ class Outlet:
         except Gone as error:
             self._stop_sending(error)
         except Unavailable as error:
-            self._gone_away(error)
+            self._gone_away(event, error)
         except TimeoutError:
-            self._gone_away(Unavailable(f"no end within {DEADLINE:.0f} s"))
+            self._gone_away(event, Unavailable(f"no end within {DEADLINE:.0f} s"))
         except Undeliverable as error:
             self._back()
             return error
@@ -90,7 +92,7 @@ class Outlet:
             self.budget.told(self.monotonic(), delivered.left)
         return delivered
 
-    def _gone_away(self, error: Unavailable) -> None:
+    def _gone_away(self, event: EnrichedEvent, error: Unavailable) -> None:
         if self._away_since is None:
             self._away_since = self.clock()
             log.warning("target_unavailable", target=self.target, reason=error.reason, retry_after=error.retry_after)
@@ -98,11 +100,13 @@ class Outlet:
         self._failures += 1
         seconds, now = delay(self._failures, error.retry_after, self._chance), self.monotonic()
         self._again_at = now + seconds
+        next_at = self.clock() + timedelta(seconds=seconds)
+        self.retry = Retry(event.event_id, event.revision, self._failures, error.reason, next_at)
         if error.retry_after is not None:  # asked of the whole connection
             self.budget.pause(now, seconds)
 
     def _back(self) -> None:
-        self._failures = 0
+        self._failures, self.retry = 0, None
         if self._away_since is not None:
             seconds = round((self.clock() - self._away_since).total_seconds(), 1)
             log.info("target_available", target=self.target, after_seconds=seconds)

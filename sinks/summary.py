@@ -144,12 +144,15 @@ def _kind_line(event: EnrichedEvent) -> str:
 
 
 def _warning(event: EnrichedEvent) -> str:
-    instead_of = clean((event.model_extra or {}).get(FALLBACK_FOR), _SHORT)
+    extra = event.model_extra or {}
+    instead_of = clean(extra.get(FALLBACK_FOR), _SHORT)
     by_fallback = f"Sent by fallback: {instead_of} does not take it" if instead_of else ""
-    return ". ".join(filter(None, (by_fallback, _incomplete(event))))
+    again = f"Sent again on request: it came in {event.received_at:%Y-%m-%d %H:%M} UTC" if extra.get("replay") else ""
+    return clean(". ".join(filter(None, (by_fallback, again, _incomplete(event)))), _LINE)
 
 
 def _incomplete(event: EnrichedEvent) -> str:
+    """Say what of an event is not known."""
     reason = clean(event.enrichment.reason, _LINE)
     said = f": {reason}" if reason else ""
     if event.enrichment.status == "pending":

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
 from sinks import positions, shelf, spent
+from sinks.backoff import Retry
 from sinks.connections import Connections, sharing
 from sinks.delivery import Delivery
 from sinks.destination import Destination
@@ -59,6 +60,11 @@ class TargetRun:
     def paused(self) -> str:
         """Why the target sends nothing until it is started anew; empty while it works."""
         return self._outlet.paused if self._outlet else ""
+
+    @property
+    def retry(self) -> Retry | None:
+        """What the target did not take yet, and when it is tried again."""
+        return self._outlet.retry if self._outlet else None
 
     def stop(self) -> None:
         """Finish the record in flight, commit, leave."""

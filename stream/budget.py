@@ -12,7 +12,9 @@ SETTLING = 2.0
 """Seconds before a new share may be used: its former owner may have used it a moment ago."""
 MEMBER = 8.0
 """Seconds for which a heartbeat that the group answered vouches for a share; a bit shorter than a member's session."""
-APART = 1.04
+EARLY = 0.05
+"""Seconds before its slot in which a call is prepared, so that it can go when the slot begins."""
+APART = 1.06
 """Seconds that hold a second's worth of calls of a worker that is alone: the vendor's second is then never too full."""
 PERIOD = 10.0
 """Seconds over which calls are counted, to tell what is left."""
@@ -20,8 +22,9 @@ PERIOD = 10.0
 
 @dataclass(slots=True)
 class _Gate:
-    """The last call that passed a gate: when, and in which slot."""
+    """The last call that passed a gate: when, and in which slot; a gate may open some seconds before the slot does."""
 
+    early: float = 0.0
     at: float = -inf
     slot: int = -1
 
@@ -43,7 +46,7 @@ class Budget:
         self._member = member
         self._partitions = 1
         self._from: dict[int, float] = {}  # owned partition: when its share may be used
-        self._begun, self._left = _Gate(), _Gate()
+        self._begun, self._left = _Gate(EARLY), _Gate()
         self._vouched = -inf
         self._regrouping = False
         self._used: deque[float] = deque()
@@ -88,7 +91,7 @@ class Budget:
             turn = self._slots.turn(slot)
             return turn is not None and turn % self._partitions in usable
 
-        return self._slots.until(ours, gate.slot, 2 * self._partitions + 4)
+        return self._slots.until(ours, gate.slot, 2 * self._partitions + 4, gate.early)
 
     def left(self, now: float) -> float:
         """Return how many calls a second were not made of those allowed, over the last PERIOD."""
@@ -116,6 +119,6 @@ class Budget:
 
     def used(self, now: float) -> None:
         """Note a call that starts now."""
-        self._begun.at, self._begun.slot = now, self._slots.now()
+        self._begun.at, self._begun.slot = now, self._slots.now(EARLY)
         self._used.append(now)
         self._forget(now)

@@ -207,7 +207,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
             reason = f"{reason[:300]}; cut from {size} bytes"
         letter = DeadLetter("sink", reason, partition.topic, partition.partition, record.offset, target="archive")
         await self._producer.send_and_wait(self._topics.dead_letters, value, key=key, headers=letter.to_kafka())
-        metrics.DEAD_LETTERS.inc()
+        metrics.DEAD_LETTERS.labels("malformed").inc()
 
     async def _commit(self) -> None:
         """Tell the group, so that lag can be seen; transaction markers are passed where nothing waits."""

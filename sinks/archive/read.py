@@ -12,16 +12,16 @@ from sinks.archive.rows import SCHEMA
 from sinks.archive.storage import Folder
 
 
-def entries(root: Path) -> Iterator[Entry]:
-    """Yield every manifest entry, partition by partition in order.
+def entries(root: Path, topic: str | None = None) -> Iterator[Entry]:
+    """Yield every manifest entry, of all topics or of one, partition by partition in order.
 
     Raises BrokenManifest.
     """
     folder = Folder(root)
-    for topic in sorted(folder.names(layout.MANIFEST)):
-        partitions = folder.names(f"{layout.MANIFEST}/{topic}")
+    for each in sorted(folder.names(layout.MANIFEST)) if topic is None else [topic]:
+        partitions = folder.names(f"{layout.MANIFEST}/{each}")
         for partition in sorted(int(name) for name in partitions if name.isdigit()):
-            yield from Manifest(folder, topic, partition).entries()
+            yield from Manifest(folder, each, partition).entries()
 
 
 def files(root: Path) -> list[Path]:

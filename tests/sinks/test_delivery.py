@@ -141,6 +141,26 @@ def test_what_the_target_asks_for_is_waited():
     assert 120 <= sum(world.waited) <= 121
 
 
+def test_what_is_tried_again_can_be_asked_for_until_it_is_taken():
+    world = World(Unavailable("HTTP 429", retry_after=120), Unavailable("HTTP 503", retry_after=5))
+    seen, waited = [], world.pause
+
+    async def pause(seconds):
+        if world.outlet.retry not in seen:
+            seen.append(world.outlet.retry)
+        await waited(seconds)
+
+    world.pause = pause
+    world.handle(VALUE)
+    assert [(retry.event_id, retry.attempts, retry.reason) for retry in seen] == [
+        ("e1", 1, "HTTP 429"),
+        ("e1", 2, "HTTP 503"),
+    ]
+    for retry, asked in zip(seen, (120, 5), strict=True):
+        assert asked <= (retry.next_at - NOW).total_seconds() <= asked + 0.5
+    assert world.outlet.retry is None
+
+
 def test_refused_is_buried_with_reason_and_origin_before_its_receipt():
     world = World(Unavailable("HTTP 500"), Undeliverable("HTTP 400: no"))
     assert world.handle(VALUE) == ["settled"]

@@ -101,5 +101,5 @@ def test_the_target_pauses_and_says_so_once():
     assert [line["event"] for line in logs] == ["target_paused"]
     assert world.outlet.paused == "HTTP 410"
     assert REGISTRY.get_sample_value("tocsin_sink_paused", {"target": "t"}) == 1
-    run = SimpleNamespace(name="t", assigned=True, paused=world.outlet.paused)
+    run = SimpleNamespace(name="t", assigned=True, paused=world.outlet.paused, retry=None)
     assert main._health([run]) == (True, {"targets": {"t": True}, "paused": {"t": "HTTP 410"}})
