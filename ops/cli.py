@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from events.errors import NotReady
 from ops import (
+    budget_verb,
     catch_up_verb,
     dead_letters_cli,
     doctor_verb,
@@ -57,6 +58,7 @@ app.command("catch-up")(catch_up_verb.catch_up)
 app.command()(query_cli.query)
 app.command()(why_verb.why)
 app.command()(doctor_verb.doctor)
+app.command()(budget_verb.budget)
 app.command()(reconcile_verb.reconcile)
 app.command()(replay_verb.replay)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
