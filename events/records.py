@@ -1,5 +1,6 @@
 """The records on the topics: frozen, and tolerant of fields Sekoia adds."""
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -76,6 +77,17 @@ class EnrichedEvent(_Record):
     enrichment: Enrichment
     links: Links = Links()
 
+    @property
+    def urgency(self) -> int | None:
+        """The alert's current urgency, 0 to 100, rounded down; None when it is not known, or not about an alert."""
+        known = (self.alert or {}).get("urgency")
+        value = known.get("current_value") if isinstance(known, dict) else None
+        if value is None:
+            value = self.event.attributes.get("urgency_current_value")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        return int(min(max(value, 0), 100))
+
 
 Outcome = Literal["delivered", "accepted", "digested", "muted", "by_fallback", "dead_letter", "skipped_replay"]
 
@@ -96,6 +108,8 @@ class Receipt(_Record):
     status: str = Field("", description="What the target answered, in a few words.")
     run_id: str | None = Field(None, description="The target's own name for the delivery, when it gives one.")
     latency: float | None = Field(None, description="Seconds from the webhook's arrival to the target's answer.")
+    received_at: AwareDatetime | None = Field(None, description="When the event came in.")
+    similar: float | None = Field(None, description="How many events the alert grouped by then.")
 
 
 def _text(value: object) -> str | None:

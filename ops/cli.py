@@ -14,15 +14,20 @@ from events.errors import NotReady
 from ops import (
     catch_up_verb,
     dead_letters_cli,
+    doctor_verb,
     hooks,
     inbox_cli,
     ingest_cli,
     logs,
+    query_cli,
+    reconcile_verb,
+    replay_verb,
     rules_cli,
     sandbox_verbs,
     settings_mistakes,
     targets_cli,
     topics_cli,
+    why_verb,
 )
 
 log = structlog.get_logger()
@@ -49,6 +54,11 @@ for name, verbs in (
     app.add_typer(verbs, name=name)
 
 app.command("catch-up")(catch_up_verb.catch_up)
+app.command()(query_cli.query)
+app.command()(why_verb.why)
+app.command()(doctor_verb.doctor)
+app.command()(reconcile_verb.reconcile)
+app.command()(replay_verb.replay)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
     app.command()(verb)
 

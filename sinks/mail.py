@@ -55,7 +55,9 @@ def _text(summary: Summary, details: Details | None) -> str:
     lines = [line for line in (defang(summary.title), headline(summary), summary.warning) if line]
     if details:
         lines += ["", *(f"{name}: {defang(value)}" for name, value in summary.facts)]
-        lines += ["", defang(summary.body[:BODY])] if summary.body else []
+    if body := defang(summary.text(BODY if details else 0, BODY)):
+        lines += ["", body]
+    if details:
         for heading, entries in sections(details):
             lines += ["", heading]
             lines += [defang(f"- {name}: {text}" if text else f"- {name}") for name, text in entries]

@@ -39,8 +39,9 @@ def draw(summary: Summary, details: Details | None) -> str:
     if summary.warning:
         style = "margin:0 0 14px;padding:8px 12px;background:#fdf3d8;color:#6b4a00"
         parts.append(f'<p style="{style}">{_safe(summary.warning)}</p>')
-    if details:
-        parts += _known(summary, details)
+    parts += _table(summary) if details else []
+    parts += _body(summary.text(BODY if details else 0, BODY))
+    parts += _more(details) if details else []
     if summary.link:
         style = f"display:inline-block;padding:9px 18px;background:{colour};color:#ffffff;text-decoration:none"
         button = f'<a href="{html.escape(summary.link)}" style="{style};font-weight:600">Open in Sekoia.io</a>'
@@ -53,14 +54,20 @@ def draw(summary: Summary, details: Details | None) -> str:
     )
 
 
-def _known(summary: Summary, details: Details) -> list[str]:
+def _table(summary: Summary) -> list[str]:
+    rows = "".join(_row(name, value) for name, value in summary.facts)
+    return (
+        [f'<table role="presentation" style="border-collapse:collapse;margin:0 0 12px">{rows}</table>'] if rows else []
+    )
+
+
+def _body(text: str) -> list[str]:
+    style = f"white-space:pre-wrap;margin:0;padding:10px 12px;background:#f7f8f9;border-left:3px solid {_LINE}"
+    return [f'<p style="{style}">{_safe(text)}</p>'] if text else []
+
+
+def _more(details: Details) -> list[str]:
     parts = []
-    if summary.facts:
-        rows = "".join(_row(name, value) for name, value in summary.facts)
-        parts.append(f'<table role="presentation" style="border-collapse:collapse;margin:0 0 12px">{rows}</table>')
-    if summary.body:
-        style = f"white-space:pre-wrap;margin:0;padding:10px 12px;background:#f7f8f9;border-left:3px solid {_LINE}"
-        parts.append(f'<p style="{style}">{_safe(summary.body[:BODY])}</p>')
     for heading, entries in sections(details):
         parts.append(f'<p style="{_HEADING}">{heading}</p>')
         parts += [_entry(name, text) for name, text in entries]

@@ -1,7 +1,8 @@
 """What a sink writes: a receipt per event, and dead letters; and which events have a receipt already."""
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -13,12 +14,36 @@ from events.headers import DeadLetter
 from events.records import Receipt
 from events.settings import KafkaSettings
 from events.topics import Topics
+from sinks.memory import Memory
 
-REMEMBERED = 1000
-"""Receipts kept per partition; commits follow each receipt, so the newest few decide."""
+REMEMBERED = 50_000
+"""Receipts kept per partition: those of a whole digest may lie beyond the committed offset."""
 
 SKEW = timedelta(minutes=10)
 """Enriched records carry the broker's time and receipts ours; clocks further apart may repeat what was in flight."""
+
+
+_NOT_YET = timedelta(-1)
+
+
+class Placed(Protocol):
+    """Where a record lies, and its key."""
+
+    @property
+    def topic(self) -> str:
+        """Its topic."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition in its topic."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+
+    @property
+    def key(self) -> bytes | None:
+        """What keeps records of one alert together."""
 
 
 class Record(Protocol):
@@ -39,6 +64,9 @@ class Ledger(Protocol):
     async def write(self, record: Record, receipt: Receipt) -> None:
         """Write what became of the record at the target."""
 
+    async def write_all(self, receipts: Sequence[tuple[Placed, Receipt]]) -> None:
+        """Write what became of several records."""
+
     async def bury(self, record: Record, letter: DeadLetter) -> None:
         """Write the record, byte for byte, to the dead letters."""
 
@@ -49,13 +77,23 @@ class Ledger(Protocol):
 class Receipts:
     """The ledger of one target, in Kafka."""
 
-    def __init__(self, kafka: KafkaSettings, target: str, producer: AIOKafkaProducer) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        target: str,
+        producer: AIOKafkaProducer,
+        memory: Memory | None = None,
+        remembers: Callable[[], timedelta] = timedelta,
+    ) -> None:
+        """Take a memory to keep, and what says how far back it must reach."""
+        self._memory = Memory() if memory is None else memory
+        self._remembers = remembers
         self._kafka = kafka
         self._topics = Topics(kafka.topic_prefix)
         self._target = target
         self._producer = producer
-        self._restored: set[int] = set()
-        self._known: dict[int, deque[tuple[str, int, str | None]]] = {}
+        self._restored: dict[int, timedelta] = {}
+        self._known: dict[int, dict[bytes, None]] = {}
         self._partitions = 0
 
     async def open(self) -> None:
@@ -67,7 +105,17 @@ class Receipts:
         place = self._place(record.partition)
         await self._producer.send_and_wait(self._topics.deliveries, encode(receipt), key=record.key, partition=place)
         # An event can be sent again twice by one job: a sink that is killed may have buried it twice.
-        self._note(place, receipt)
+        self._written(place, record, receipt)
+
+    async def write_all(self, receipts: Sequence[tuple[Placed, Receipt]]) -> None:
+        """Write the receipts of a digest; the producer sends them in batches."""
+        waiting = []
+        for record, receipt in receipts:
+            place = self._place(record.partition)
+            sent = await self._producer.send(self._topics.deliveries, encode(receipt), key=record.key, partition=place)
+            waiting.append(sent)
+            self._written(place, record, receipt)
+        await asyncio.gather(*waiting)
 
     async def bury(self, record: Record, letter: DeadLetter) -> None:
         """Write the record, byte for byte, to the dead letters."""
@@ -77,26 +125,30 @@ class Receipts:
 
     def holds(self, record: Record, event_id: str, revision: int, replay_id: str | None = None) -> bool:
         """Say whether `restore` found, or `write` wrote, a receipt of this event."""
-        return (event_id, revision, replay_id) in self._known.get(self._place(record.partition), ())
+        return _mark(event_id, revision, replay_id) in self._known.get(self._place(record.partition), ())
 
     def forget(self) -> None:
         """Drop what is known: the partitions are being handed over."""
         self._restored.clear()
         self._known.clear()
+        self._memory.clear()
 
     async def restore(self, firsts: Mapping[int, Record]) -> None:
         """Read the receipts that may lie beyond the committed offset of partitions new to this worker.
 
         `firsts` holds, by partition number, the first record read there: its receipt cannot be older than itself.
         """
+        back = self._remembers()
         since: dict[TopicPartition, int] = {}
-        for number in firsts.keys() - self._restored:
+        # Rules that changed may remember longer than those for which a partition was read.
+        new = [number for number in firsts if self._restored.get(number, _NOT_YET) < back]
+        for number in new:
             place = TopicPartition(self._topics.deliveries, self._place(number))
-            time = max(firsts[number].timestamp - int(SKEW.total_seconds() * 1000), 0)
+            time = max(firsts[number].timestamp - int((SKEW + back).total_seconds() * 1000), 0)
             since[place] = min(time, since.get(place, time))
         if since:
             await self._read(since)
-            self._restored.update(firsts)
+            self._restored.update(dict.fromkeys(new, back))
 
     async def _read(self, since: dict[TopicPartition, int]) -> None:
         consumer = AIOKafkaConsumer(
@@ -111,13 +163,14 @@ class Receipts:
                 consumer.seek(partition, starts[partition].offset if starts[partition] else end)
             while behind := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
                 for partition, records in (await consumer.getmany(*behind, timeout_ms=200)).items():
-                    self._remember(partition.partition, [record.value for record in records])
+                    self._remember(partition.partition, records)
         finally:
             await consumer.stop()
 
-    def _remember(self, place: int, values: list[bytes | None]) -> None:
+    def _remember(self, place: int, records: Sequence[Record]) -> None:
         mark = f'"target":"{self._target}"'.encode()
-        for value in values:
+        for record in records:
+            value = record.value
             if value is None or mark not in value:  # most are other targets': spare the decoding
                 continue
             try:
@@ -126,11 +179,24 @@ class Receipts:
                 continue  # not ours: what we write can be read
             if receipt.target == self._target:
                 self._note(place, receipt)
+                self._memory.note(record.key, receipt)
+
+    def _written(self, place: int, record: Placed, receipt: Receipt) -> None:
+        if self._remembers():
+            self._memory.note(record.key, receipt)
+        self._note(place, receipt)
 
     def _note(self, place: int, receipt: Receipt) -> None:
-        known = self._known.setdefault(place, deque(maxlen=REMEMBERED))
-        known.append((receipt.event_id, receipt.revision, receipt.replay_id))
+        known = self._known.setdefault(place, {})
+        known[_mark(receipt.event_id, receipt.revision, receipt.replay_id)] = None
+        if len(known) > REMEMBERED:
+            del known[next(iter(known))]
 
     def _place(self, number: int) -> int:
         """Return where receipts for an enriched partition lie: the same number, while the counts agree."""
         return number % self._partitions if self._partitions else number
+
+
+def _mark(event_id: str, revision: int, replay_id: str | None) -> bytes:
+    text = f"{event_id}\0{revision}\0{'' if replay_id is None else replay_id + '.'}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()

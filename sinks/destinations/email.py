@@ -92,6 +92,7 @@ class Email(Destination[EmailSettings]):
     """
 
     Settings = EmailSettings
+    named = 200
 
     async def open(self) -> None:
         """Read the certificates once; a connection is made when there is mail.

@@ -43,6 +43,7 @@ class Mattermost(Destination[MattermostSettings]):
     """
 
     Settings = MattermostSettings
+    named = 100
 
     async def open(self) -> None:
         """Make the HTTP client."""
@@ -59,7 +60,7 @@ class Mattermost(Destination[MattermostSettings]):
         answer = await self._poster.post(body, {"Content-Type": "application/json"})
         self._open_at = now + rest(answer.headers)
         responses.check(answer)
-        return Delivered(f"HTTP {answer.status}")
+        return Delivered(f"HTTP {answer.status}", left=responses.allowance(answer.headers))
 
 
 def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
         "color": _COLOURS.get(level or "", _UNKNOWN),
         "pretext": escape(summary.kind),
         "title": escape(summary.title[:_TITLE]),
-        "text": "\n\n".join(escape(text) for text in (summary.warning, summary.body[:_BODY]) if text),
+        "text": "\n\n".join(escape(text) for text in (summary.warning, summary.text(_BODY, 8_000)) if text),
         "fields": fields,
         "footer": f"tocsin {summary.event_id[:64]}",
     }

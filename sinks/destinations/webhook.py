@@ -42,6 +42,8 @@ class Webhook(Destination[WebhookSettings]):
     """
 
     Settings = WebhookSettings
+    tells_people = False
+    named = 500
 
     async def open(self) -> None:
         """Make the HTTP client."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks.conditions import Conditions, compile_conditions
-from sinks.fields import Facts
+from sinks.facts import Facts
 from sinks.hours import Hours, within
 
 ALERT = {
@@ -90,6 +90,7 @@ NO = [
     {"changed": "status"},
     {"asset": "dc03"},
     {"when": {"days": "sat,sun"}},
+    {"when": {"days": ["sat", "sun"]}},
     {"when": {"hours": "22:00-06:00"}},
     {"not": {"rule": "*powershell*"}},
     {"any": [{"urgency": ">= 90"}, {"entity": "*Paris*"}]},
