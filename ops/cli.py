@@ -19,6 +19,7 @@ from ops import (
     inbox_cli,
     ingest_cli,
     logs,
+    query_cli,
     reconcile_verb,
     replay_verb,
     rules_cli,
@@ -53,6 +54,7 @@ for name, verbs in (
     app.add_typer(verbs, name=name)
 
 app.command("catch-up")(catch_up_verb.catch_up)
+app.command()(query_cli.query)
 app.command()(why_verb.why)
 app.command()(doctor_verb.doctor)
 app.command()(reconcile_verb.reconcile)

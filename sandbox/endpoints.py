@@ -178,6 +178,10 @@ class Endpoints:
         done = Response(f"Congratulations! You've fired the {event} event", media_type="text/plain")
         return self._take("ifttt", {"event": event, **content}, done)
 
+    def mail(self, content: dict[str, object]) -> None:
+        """Keep a mail that the mailbox took."""
+        self._take("mail", content, Response())
+
     def _take(self, kind: str, content: dict[str, object], answer: Response) -> Response:
         self._seq += 1
         self.shown.append(Shown(self._seq, self._clock(), kind, content))
@@ -185,7 +189,7 @@ class Endpoints:
 
 
 def routes(endpoints: Endpoints) -> APIRouter:
-    """Return the addresses to put into a rules file; `/_sandbox/messages` tells what was taken."""
+    """Return the addresses to put into a rules file; `sandbox.messages` shows what was taken."""
     router = APIRouter()
 
     @router.post("/mattermost/hooks/{hook}")
@@ -207,10 +211,6 @@ def routes(endpoints: Endpoints) -> APIRouter:
     @router.post("/ifttt/trigger/{event}/with/key/{key}")
     async def ifttt(event: str, key: str, request: Request) -> Response:
         return endpoints.ifttt(event, key, await request.body())
-
-    @router.get("/_sandbox/messages")
-    async def messages() -> Response:
-        return _json({"repeated": endpoints.repeated, "messages": [vars(one) for one in endpoints.shown]}, 200)
 
     return router
 

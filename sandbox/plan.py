@@ -66,6 +66,7 @@ class Ports:
     inbox: int = 8070
     inbox_admin: int = 8085
     catch_up_admin: int = 8086
+    mail: int = 8025
 
     @classmethod
     def near(cls, wanted: "Ports | None" = None) -> "Ports":
@@ -218,7 +219,11 @@ def allow(networks: str) -> str:
 
 def simulate(layout: Layout, *options: str) -> Process:
     """Return the simulated tenant and receivers; without `--hook-url` among the options it posts no webhooks."""
-    return _process(layout, "simulate", ["simulate", "--port", str(layout.ports.receivers), *options], {})
+    return _process(layout, "simulate", ["simulate", *_listening(layout.ports), *options], {})
+
+
+def _listening(ports: Ports) -> list[str]:
+    return ["--port", str(ports.receivers), "--mail-port", str(ports.mail)]
 
 
 def _process(layout: Layout, name: str, command: list[str], settings: Mapping[str, str]) -> Process:

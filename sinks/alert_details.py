@@ -74,9 +74,10 @@ class AlertDetails:
             answer = await self._poster.get(path, headers, limit=MAX_BYTES, deadline=DEADLINE)
         except Unavailable as error:
             return self._failed(error.reason, REST)
-        return self._read(answer)
+        return self._read(answer, event.event.attributes.get("uuid"))
 
-    def _read(self, answer: Answer) -> Details:
+    def _read(self, answer: Answer, told: Any = None) -> Details:
+        """Read an answer; the comment with the id `told` is the event itself and not said twice."""
         if answer.status != 200:  # noqa: PLR2004
             wait = retry_after(answer.headers.get("retry-after"), datetime.now(UTC)) or 0.0
             if answer.status in _REFUSED:
@@ -89,7 +90,7 @@ class AlertDetails:
         if not isinstance(alert, dict):
             return self._failed("the Alert API's answer is no alert", REST)
         return Details(
-            tuple(_comment(one) for one in _objects(alert, "comments")),
+            tuple(_comment(one) for one in _objects(alert, "comments") if one.get("uuid") != told or told is None),
             tuple(_countermeasure(one) for one in _objects(alert, "countermeasures")),
         )
 

@@ -113,13 +113,14 @@ class Delivery:
         """Write down of each event that the target took it as part of a digest."""
         self._refused = 0
         now = self.outlet.clock()
+        outcome: Literal["digested", "by_fallback"] = "by_fallback" if result.outcome == "by_fallback" else "digested"
         receipts = [
             Receipt(
                 event_id=one.event_id,
                 revision=one.revision,
                 alert=one.alert,
                 target=self._target,
-                outcome="digested",
+                outcome=outcome,
                 rules=one.decision.rules,
                 rules_version=one.decision.version,
                 digest_id=digest_id,
@@ -133,7 +134,7 @@ class Delivery:
             for one in folded
         ]
         await self._ledger.write_all(list(zip(folded, receipts, strict=True)))
-        metrics.DELIVERED.labels(self._target, "digested").inc(len(folded))
+        metrics.DELIVERED.labels(self._target, outcome).inc(len(folded))
         for one, receipt in zip(folded, receipts, strict=True):
             metrics.told(self._target, receipt.latency or 0.0, urgent=one.urgent)
 
@@ -161,7 +162,7 @@ class Delivery:
         self,
         prepared: Prepared,
         attempts: int,
-        outcome: Literal["delivered", "accepted", "muted", "dead_letter"],
+        outcome: Literal["delivered", "accepted", "by_fallback", "muted", "dead_letter"],
         status: str,
         run_id: str | None = None,
     ) -> Receipt:

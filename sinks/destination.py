@@ -39,7 +39,7 @@ class Delivered:
 
     status: str
     run_id: str | None = None
-    outcome: Literal["delivered", "accepted"] = "delivered"
+    outcome: Literal["delivered", "accepted", "by_fallback"] = "delivered"
     left: Allowance | None = None
     """What the server says may still be posted."""
 

@@ -11,6 +11,7 @@ from sinks.destination import Delivered, Undeliverable
 from sinks.digest import Digest, Folded
 from sinks.handling import Ended, Grip
 from sinks.schedule import LATEST, Action, View, choose
+from sinks.standby import Standby
 from sinks.window import Window
 
 AT_ONCE = 50
@@ -35,8 +36,9 @@ class _Posted:
 class Dispatch:
     """Deliver to one target what its window holds, a step at a time."""
 
-    def __init__(self, delivery: Delivery, grip: Grip) -> None:
+    def __init__(self, delivery: Delivery, grip: Grip, standby: Standby | None = None) -> None:
         self._delivery = delivery
+        self._standby = standby
         self._outlet = delivery.outlet
         self._grip = grip
         self._tries: dict[tuple[int, int], Tries] = {}
@@ -78,6 +80,11 @@ class Dispatch:
         Raises what the grip raises; NotReady when the target refuses even a digest of mere numbers.
         """
         self._measure(window)
+        if self._standby and not self._posted:
+            if not self._outlet.away():
+                self._standby.back()
+            elif (ended := await self._by_fallback(self._standby, window)) is not None:
+                return ended
         action = self._choose(window, backlog, crowded=crowded)
         if self._posted and not (action.verb == "alone" and action.urgent):
             return await self._write_receipts()
@@ -139,6 +146,35 @@ class Dispatch:
         del self._tries[place]
         return [Ended(held.record, "settled")]
 
+    async def _by_fallback(self, standby: Standby, window: Window) -> list[Ended] | None:
+        """Tell the fallback target what is urgent and waited too long; None when nothing does."""
+        digest, key = self._digest, window.next_key
+        if digest and (digest.urgent or (key and digest.holds(key))):
+            return await self._digest_by_fallback(standby, digest)
+        if key is None or (taken := window.take()) is None:
+            return None
+        held = taken[0]
+        if standby.due(held.record.timestamp / 1000):
+            prepared = await self._delivery.prepare(held.record, urgent=held.urgent)
+            if isinstance(prepared, str):
+                return [Ended(held.record, prepared)]
+            await self._grip.confirm({held.record.partition})
+            if result := await standby.tell(prepared.event):
+                await self._delivery.settle(prepared, result, Tries(self._outlet.clock(), 1))
+                return [Ended(held.record, "settled")]
+        window.put_back(held)
+        return None
+
+    async def _digest_by_fallback(self, standby: Standby, digest: Digest) -> list[Ended] | None:
+        if not standby.due(digest.folded[0].received_at.timestamp()):
+            return None
+        digest.sealed = True
+        await self._grip.confirm({one.partition for one in digest.folded})
+        if (result := await standby.tell(digest.event())) is None:
+            return None
+        self._digest_done(digest, result, 1)
+        return []
+
     async def _fold(self, window: Window, *, head: bool) -> list[Ended]:
         ended: list[Ended] = []
         lifting = window.urgent > 0
@@ -176,10 +212,13 @@ class Dispatch:
             self._flushed_at = self._outlet.monotonic()
             if digest.urgent:
                 self._urgent_at = self._flushed_at
-            self._posted = _Posted(digest.folded, digest.id, result, tries.count)
-            self._digest, self._digest_tries, self._bare = None, None, False
-            metrics.DIGESTS.labels(self._outlet.target).inc()
+            self._digest_done(digest, result, tries.count)
         return []
+
+    def _digest_done(self, digest: Digest, result: Delivered, attempts: int) -> None:
+        self._posted = _Posted(digest.folded, digest.id, result, attempts)
+        self._digest, self._digest_tries, self._bare = None, None, False
+        metrics.DIGESTS.labels(self._outlet.target).inc()
 
     def _refused(self, digest: Digest, result: Undeliverable) -> None:
         if self._bare:

@@ -52,7 +52,7 @@ def _id(sender: str, *parts: str) -> str:
 
 
 def _text(summary: Summary, details: Details | None) -> str:
-    lines = [defang(summary.title), headline(summary), *([summary.warning] if summary.warning else [])]
+    lines = [line for line in (defang(summary.title), headline(summary), summary.warning) if line]
     if details:
         lines += ["", *(f"{name}: {defang(value)}" for name, value in summary.facts)]
     if body := defang(summary.text(BODY if details else 0, BODY)):

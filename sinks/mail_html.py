@@ -19,9 +19,9 @@ Entries = Sequence[tuple[str, str]]
 
 
 def headline(summary: Summary) -> str:
-    """Return the line under the title: how urgent, and what happened."""
-    urgency = f"Urgency {summary.urgency.value}/100: {summary.urgency.level} · " if summary.urgency else ""
-    return f"{urgency}{summary.kind}"
+    """Return the line under the title: how urgent, and what happened unless the title says just that."""
+    urgency = f"Urgency {summary.urgency.value}/100: {summary.urgency.level}" if summary.urgency else ""
+    return " · ".join(filter(None, (urgency, summary.kind if summary.kind != summary.title else "")))
 
 
 def sections(details: Details) -> list[tuple[str, Entries]]:
@@ -33,10 +33,9 @@ def sections(details: Details) -> list[tuple[str, Entries]]:
 def draw(summary: Summary, details: Details | None) -> str:
     """Draw an event; without details, only what the simple form tells."""
     colour = _COLOURS[summary.urgency.level] if summary.urgency else _GREY
-    parts = [
-        f'<h1 style="font-size:20px;line-height:1.3;margin:0 0 4px">{_safe(summary.title)}</h1>',
-        f'<p style="margin:0 0 14px;color:{colour};font-weight:600">{_safe(headline(summary))}</p>',
-    ]
+    parts = [f'<h1 style="font-size:20px;line-height:1.3;margin:0 0 8px">{_safe(summary.title)}</h1>']
+    if told := headline(summary):
+        parts.append(f'<p style="margin:0 0 14px;color:{colour};font-weight:600">{_safe(told)}</p>')
     if summary.warning:
         style = "margin:0 0 14px;padding:8px 12px;background:#fdf3d8;color:#6b4a00"
         parts.append(f'<p style="{style}">{_safe(summary.warning)}</p>')

@@ -122,6 +122,8 @@ def _options(source: RulesText, name: str, given: dict[str, Any]) -> dict[str, A
 
 def _resolve(source: RulesText, place: Place, value: Any, environment: Mapping[str, str | None]) -> Any:
     """Fetch a value that stands elsewhere: `${NAME}` in the environment, `file:/path` in a file."""
+    if isinstance(value, list):
+        return [_resolve(source, (*place, index), each, environment) for index, each in enumerate(value)]
     if not isinstance(value, str):
         return value
     if value.startswith("file:"):

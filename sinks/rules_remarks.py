@@ -32,6 +32,7 @@ def looked_up(rules: Rules) -> set[str]:
 
 def _targets(rules: Rules) -> Iterator[tuple[Path, str]]:
     used = {target for rule in rules.rules for target in rule.notify}
+    used |= {target.fallback.target for target in rules.targets.values() if target.fallback}
     for name in rules.targets:
         if name not in used:
             yield ("targets", name), f"target {name}: no rule notifies it"

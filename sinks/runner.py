@@ -29,9 +29,7 @@ READ_AHEAD = 1_000
 READ_AHEAD_BYTES = 64 * 1024 * 1024
 """What these may weigh together: reached by many large ones only."""
 
-AT_A_TIME = 500
-"""Records taken from the client in one go."""
-
+AT_A_TIME = 500  # records taken from the client in one go
 COMMIT_EVERY = 0.1
 """Seconds between two commits while there is work."""
 
@@ -44,8 +42,7 @@ log = structlog.get_logger()
 class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
     """Run one target until told to stop.
 
-    A record is committed only after its receipt is acknowledged; nothing is sent while it is uncertain whose the
-    partition is; anything unexpected ends the process with the offset uncommitted.
+    A record is committed only after its receipt; nothing is sent while it is uncertain whose the partition is.
     """
 
     def __init__(
@@ -106,6 +103,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._positions.adopt()
             self._partitions.begin(self._consumer.assignment())
         self._idle.clear()
+        await asyncio.sleep(0)  # folding needs no wait of its own, and the group must hear of us
         try:
             try:
                 await self._work(handler)
@@ -182,10 +180,9 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         Raises LetGo when what is in hand is no longer ours.
         """
         # The group hears of us meanwhile: aiokafka's heartbeats come from a task of their own.
-        end = self._monotonic() + seconds
-        while (left := end - self._monotonic()) > 0 and not self._let_go.is_set():
-            if await self._top_up(min(left, LOOK)) or (self._scout and self._scout.found):
-                break
+        end, found = self._monotonic() + seconds, False
+        while not found and (left := end - self._monotonic()) > 0 and not self._let_go.is_set():
+            found = await self._top_up(min(left, LOOK)) or bool(self._scout and self._scout.found)
         if self._let_go.is_set() or self._new:
             raise LetGo
 
@@ -229,7 +226,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._commit(self._partitions.all)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Let the record in flight come to its end, then let the partitions go."""
+        """Let what is in flight come to its end, then let the partitions go."""
         self._let_go.set()
         self.assigned.clear()
         try:

@@ -10,6 +10,9 @@ from sinks.text import clean
 
 _LEVELS = ((80, "Urgent"), (60, "Major"), (40, "High"), (20, "Moderate"), (0, "Low"))
 _KINDS = {"alert-comment": "Comment", "content-proposal": "Report"}
+FALLBACK_FOR = "fallback_for"
+"""Field of an event that goes to a fallback target: the target it was meant for."""
+
 _SHORT, _LINE, _BODY = 60, 200, 2000
 _MAX_LINK = 2000
 
@@ -141,14 +144,14 @@ def _kind_line(event: EnrichedEvent) -> str:
 
 
 def _warning(event: EnrichedEvent) -> str:
-    if (event.model_extra or {}).get("replay"):
-        return clean(
-            f"Sent again on request: it came in {event.received_at:%Y-%m-%d %H:%M} UTC. {_known(event)}", _LINE
-        )
-    return _known(event)
+    extra = event.model_extra or {}
+    instead_of = clean(extra.get(FALLBACK_FOR), _SHORT)
+    by_fallback = f"Sent by fallback: {instead_of} does not take it" if instead_of else ""
+    again = f"Sent again on request: it came in {event.received_at:%Y-%m-%d %H:%M} UTC" if extra.get("replay") else ""
+    return clean(". ".join(filter(None, (by_fallback, again, _incomplete(event)))), _LINE)
 
 
-def _known(event: EnrichedEvent) -> str:
+def _incomplete(event: EnrichedEvent) -> str:
     """Say what of an event is not known."""
     reason = clean(event.enrichment.reason, _LINE)
     said = f": {reason}" if reason else ""

@@ -1,6 +1,7 @@
 """One target with all it needs: its destination, its group's consumer, its receipts."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -10,10 +11,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
-from sinks import positions, shelf
+from sinks import positions, shelf, spent
 from sinks.backoff import Retry
-from sinks.connections import Connections
+from sinks.connections import Connections, sharing
 from sinks.delivery import Delivery
+from sinks.destination import Destination
 from sinks.dispatch import Dispatch
 from sinks.memory import Memory
 from sinks.outlet import Outlet
@@ -23,6 +25,7 @@ from sinks.redeliveries import GROUP, Redeliveries
 from sinks.rules import Rules, Start, Target
 from sinks.runner import Runner
 from sinks.scout import Scout, scouting
+from sinks.standby import Standby
 
 _WEEK = 7 * 24 * 3600 * 1000
 
@@ -94,12 +97,30 @@ class TargetRun:
             if self._stopping:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
-            budget = self._connections.budget(self._target, destination.limits())
-            self._outlet = Outlet(self.name, destination, budget)
-            dispatch = Dispatch(Delivery(self._rules, receipts, self._outlet, memory), runner)
+            self._outlet = await self._open_outlet(self._target, destination)
+            standby = await self._standby(stack)
+            dispatch = Dispatch(Delivery(self._rules, receipts, self._outlet, memory), runner, standby)
             resending = Delivery(self._rules, receipts_again, self._outlet)
             redeliveries = Redeliveries(self.name, resending, second, self._rules.version, lambda: runner.busy)
             await self._all(runner.run(dispatch), second.run(redeliveries), scout.run())
+
+    async def _open_outlet(self, target: Target, destination: Destination[Any]) -> Outlet:
+        """Make the way out to a target, with what its connection has left."""
+        budget = self._connections.budget(target, destination.limits())
+        shared = sharing(target, list(self._rules.targets.values()))
+        await self._connections.restore(
+            target, lambda seconds: spent.ages(self._kafka, shared, seconds), time.monotonic()
+        )
+        return Outlet(target.name, destination, budget)
+
+    async def _standby(self, stack: AsyncExitStack) -> Standby | None:
+        fallback = self._target.fallback
+        if fallback is None:
+            return None
+        target = self._rules.targets[fallback.target]
+        destination = await stack.enter_async_context(shelf.find(target.type)(target.settings))
+        outlet = await self._open_outlet(target, destination)
+        return Standby(self.name, outlet, fallback.after.total_seconds())
 
     async def _all(self, *loops: Coroutine[Any, Any, None]) -> None:
         """Run the loops until one ends, then let the others come to their end; raise what ended it."""

@@ -21,7 +21,7 @@ _COLOURS = {"Urgent": "#b3261e", "Major": "#d9480f", "High": "#e8890c", "Moderat
 _UNKNOWN = "#868e96"
 _MARKDOWN = re.compile(r"[\\`*_~\[\]()#|!<>:]|^\s*(?:[-+]|\d+[.)])(?=\s)", re.MULTILINE)
 _MENTION = re.compile(r"@(?=[\w])")
-_FIELD, _TITLE, _BODY = 200, 200, 1_200
+_FIELD, _SHORT, _TITLE, _BODY = 200, 60, 200, 1_200
 
 
 class MattermostSettings(TargetSettings):
@@ -67,7 +67,7 @@ def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
     """Draw an event as the body of an incoming webhook (developers.mattermost.com, incoming webhooks)."""
     level = summary.urgency.level if summary.urgency else None
     fields = [
-        {"title": escape(name), "value": escape(value[:_FIELD]), "short": len(value) <= 40}  # noqa: PLR2004
+        {"title": escape(name), "value": escape(value[:_FIELD]), "short": len(value) <= _SHORT}
         for name, value in summary.facts
     ]
     if summary.urgency:

@@ -110,7 +110,7 @@ def escape(text: str) -> str:
 
 
 def _plain(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text[:MAX_SECTION], "emoji": False}
+    return {"type": "plain_text", "text": text.replace("://", "[:]//")[:MAX_SECTION], "emoji": False}
 
 
 def _markdown(text: str) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def plain(summary: Summary) -> str:
 
 def _headline(summary: Summary) -> str:
     if not summary.urgency:
-        return summary.kind
+        return f"Urgency not known · {summary.kind}"
     level = summary.urgency.level
     return f"{_SIGNS[level]} {level} {summary.urgency.value}/100 · {summary.kind}"
 

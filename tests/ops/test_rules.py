@@ -109,6 +109,7 @@ def test_the_schema_takes_the_starting_file_and_refuses_a_slip():
     rule = document["rules"][0]
     for name, value in [
         ("mute", {"days": "sat,sun"}),
+        ("mute", {"days": ["sat", "sun"]}),
         ("mute", [{"from": "2026-12-24T00:00:00Z"}]),
         ("digest", "15m"),
         ("digest", {"hours": "20:00-08:00", "zone": "Europe/Paris"}),

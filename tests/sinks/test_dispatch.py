@@ -15,7 +15,11 @@ from events.codec import encode
 from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks.destination import Delivered, Unavailable, Undeliverable
+from sinks.dispatch import Dispatch
 from sinks.limits import Budget, Limit
+from sinks.outlet import Outlet
+from sinks.standby import Standby
+from sinks.summary import summarise
 from sinks.window import Window, urgent
 
 _spec = importlib.util.spec_from_file_location("sinks_world", Path(__file__).with_name("test_delivery.py"))
@@ -44,20 +48,33 @@ def event(number: int, alert: str, urgency: int) -> EnrichedEvent:
 def record(number: int, alert: str, urgency: int) -> SimpleNamespace:
     value = encode(event(number, alert, urgency))
     return SimpleNamespace(
-        topic="t", partition=3, offset=number, timestamp=0, key=alert.encode(), value=value, headers=()
+        topic="t",
+        partition=3,
+        offset=number,
+        timestamp=int(BASE.timestamp() * 1000),
+        key=alert.encode(),
+        value=value,
+        headers=(),
     )
 
 
 class Channel(world.World):
     """A target that notes when it was told of which event, within digests too."""
 
-    def __init__(self, limits=TEAMS, *answers, named=3):
+    def __init__(self, limits=TEAMS, *answers, named=3, standby=None):
         self.named = named
         super().__init__(*answers, budget=Budget(limits))
+        if standby:
+            outlet = Outlet("mail", standby, monotonic=lambda: self.now, clock=self.clock)
+            self.dispatch = Dispatch(self.delivery, self, Standby("t", outlet, 300))
+            self.outlet.clock = self.clock
         self.at: list[float] = []
         self.told: list[str] = []
         self.digests: list[EnrichedEvent] = []
         self.arriving: list[tuple[float, SimpleNamespace]] = []
+
+    def clock(self):
+        return BASE + timedelta(seconds=self.now)
 
     async def deliver(self, event):
         self.at.append(self.now)
@@ -207,3 +224,41 @@ def test_a_delivered_answer_is_what_the_receipt_says():
     channel.run(*((0.0, record(n, f"a{n}", 10)) for n in range(40)))
     (receipt, *_) = channel.receipts
     assert (receipt.outcome, receipt.run_id, receipt.status, receipt.rules) == ("digested", "run-9", "HTTP 202", ("r",))
+
+
+class Mail:
+    """A fallback target."""
+
+    named = 3
+
+    def __init__(self, *answers):
+        self.answers, self.told = list(answers), []
+
+    async def deliver(self, event):
+        self.told.append(event)
+        if self.answers:
+            raise self.answers.pop(0)
+        return Delivered("SMTP 250")
+
+
+def test_urgent_ones_go_to_the_fallback_once_they_waited_long_enough():
+    mail = Mail(Undeliverable("no"))
+    channel = Channel((), *[Unavailable("HTTP 503") for _ in range(40)], standby=mail)
+    coming = [(n / 10, record(n, "u" if n == 2 else f"a{n}", 10)) for n in range(8)]
+    outcomes = channel.run(*coming, (1.0, record(99, "u", 95)))
+    assert outcomes == {"accepted": 7, "by_fallback": 2}
+    assert [event.event_id for event in mail.told] == ["e2", "e2", "e99"], "tried again, and in the order of the alert"
+    assert summarise(mail.told[-1]).warning == "Sent by fallback: t does not take it"
+    by_fallback = next(one for one in channel.receipts if one.event_id == "e99")
+    assert (by_fallback.target, by_fallback.status) == ("t", "mail: SMTP 250")
+    assert "e99" not in channel.told
+
+
+def test_a_digest_with_urgent_ones_goes_to_the_fallback_too():
+    mail = Mail()
+    channel = Channel(TEAMS, *[Unavailable("HTTP 503") for _ in range(60)], standby=mail)
+    outcomes = channel.run(*((0.0, record(n, f"u{n}", 95)) for n in range(30)))
+    assert set(outcomes) >= {"by_fallback"}
+    assert mail.told[0].event_id.startswith("digest-")
+    assert summarise(mail.told[0]).warning.startswith("Sent by fallback")
+    assert sum(outcomes.values()) == 30
