@@ -11,7 +11,7 @@ WORKERS := 3
 BLOCK := 600
 EVENTS := 20000
 
-.PHONY: fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-ingest bench-stream bench-inbox pictures clean
+.PHONY: fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-e2e bench-ingest bench-stream bench-inbox pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -62,6 +62,9 @@ bench-inbox: install  ## from the webhook to 200 open pages of the bell, at 200 
 
 pictures: install  ## take the pictures of the docs anew (needs Chromium)
 	@$(BIN)/python -m sandbox.pictures
+
+bench-e2e: install  ## from the webhook to a receiver at 200, 1,000 and 3,000 events/s, everything on this machine
+	@$(BIN)/python -m bench.e2e
 
 bench-stream: install  ## events per second of the stream beside the textbook Faust agent and a bare aiokafka loop
 	@$(BIN)/python -m bench.stream

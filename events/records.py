@@ -96,6 +96,8 @@ class Receipt(_Record):
     status: str = Field("", description="What the target answered, in a few words.")
     run_id: str | None = Field(None, description="The target's own name for the delivery, when it gives one.")
     latency: float | None = Field(None, description="Seconds from the webhook's arrival to the target's answer.")
+    received_at: AwareDatetime | None = Field(None, description="When the event came in.")
+    similar: float | None = Field(None, description="How many events the alert grouped by then.")
 
 
 def _text(value: object) -> str | None:

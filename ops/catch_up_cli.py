@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -12,43 +11,15 @@ from events.headers import parse_time
 from events.settings import KafkaSettings, parse_duration
 from ops.catch_up_pass import Done, Point, sweep
 from ops.catch_up_settings import CatchUpSettings
+from ops.paced import alert_api
 from ops.scan import Unreachable
-from stream.alert_api import AlertApi, Refused, Unavailable
-from stream.breaker import Breaker
-from stream.budget import Budget
-from stream.main import OPERATORS_SHARE
+from stream.alert_api import Refused, Unavailable
 from stream.settings import SekoiaSettings
 
 log = structlog.get_logger()
 
 FURTHEST = timedelta(days=13)
 """The raw topic is kept for 14 days; what it has forgotten would be fed again."""
-
-
-class Paced:
-    """The Alert API inside the operator's share, silent where the vendor wants silence."""
-
-    def __init__(self, api: AlertApi, budget: Budget, breaker: Breaker) -> None:
-        self._api, self._budget, self._breaker = api, budget, breaker
-        budget.share({0}, 1, -10.0)  # all of the operator's share, and at once
-
-    async def updated(self, since: datetime, offset: int = 0) -> list[dict[str, Any]]:
-        """Return a page. Raises Unavailable, Refused."""
-        loop = asyncio.get_running_loop()
-        if pause := self._breaker.silent_for(loop.time()):
-            raise Unavailable(f"silent for {pause:.0f} s more: {self._breaker.reason}", counts=False)
-        await self._budget.take()
-        try:
-            page = await self._api.updated(since, offset)
-        except Refused as error:
-            self._breaker.refuse(loop.time(), str(error))
-            raise
-        except Unavailable as error:
-            if error.counts or error.retry_after is not None:
-                self._breaker.error(loop.time(), str(error), error.retry_after)
-            raise
-        self._breaker.success()
-        return page
 
 
 def run(since: str, *, dry_run: bool) -> int:
@@ -78,9 +49,7 @@ async def _run(
     once = settings.every is None or begin is not None or dry_run
     # A pass over a span of its own leaves the point alone: what lies before the span may still be to do.
     folder = None if begin or dry_run else settings.data
-    async with AlertApi(sekoia) as api:
-        # One error is enough: the stream calls from the same address, and its errors count with ours.
-        pages = Paced(api, Budget(OPERATORS_SHARE), Breaker(allowed_errors=0))
+    async with alert_api(sekoia, kafka) as pages:
         while True:
             point = _point(settings, begin, dry_run=dry_run)
             try:

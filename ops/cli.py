@@ -24,6 +24,7 @@ from ops import (
     settings_mistakes,
     targets_cli,
     topics_cli,
+    why_verb,
 )
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ for name, verbs in (
     app.add_typer(verbs, name=name)
 
 app.command("catch-up")(catch_up_verb.catch_up)
+app.command()(why_verb.why)
 app.command()(doctor_verb.doctor)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
     app.command()(verb)

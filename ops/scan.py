@@ -1,6 +1,8 @@
 """Read what a topic holds between two moments, once, and stop at its end."""
 
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -11,6 +13,8 @@ from events.errors import NotReady
 from events.settings import KafkaSettings
 
 AT_A_TIME = 2_000
+FETCH = 8 * 1024 * 1024
+"""Bytes of one partition in an answer of a broker."""
 
 Progress = Callable[[int, int], None]
 """Takes how many offsets have been passed, and of how many."""
@@ -18,6 +22,19 @@ Progress = Callable[[int, int], None]
 
 class Unreachable(NotReady):
     """The cluster does not answer just now."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Offsets of a partition, the end not included."""
+
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """How many offsets these are."""
+        return max(0, self.end - self.start)
 
 
 async def scan(
@@ -33,57 +50,86 @@ async def scan(
     Only what is committed is seen. Whoever stops before the end closes it (`contextlib.aclosing`). Raises Unreachable,
     and NotReady when there is no such topic.
     """
+    async with reading(kafka) as reader:
+        there = await reader.partitions(topic)
+        spans = await reader.spans([each for each in there if partitions is None or each.partition in partitions])
+        if since is not None:
+            starts = await reader.places(spans, since)
+            spans = {each: Span(starts[each], span.end) for each, span in spans.items()}
+        async for record in reader.records(spans, progress):
+            yield record
+
+
+@asynccontextmanager
+async def reading(kafka: KafkaSettings) -> "AsyncIterator[Reader]":
+    """Connect, for several reads. Raises Unreachable, also later when the cluster goes away."""
     consumer = AIOKafkaConsumer(
         **kafka.client_options(),
         group_id=None,
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # what retention takes while we read is gone, and nothing else can be said of it
+        max_partition_fetch_bytes=FETCH,
     )
     try:
         await consumer.start()
-        there = await _partitions(kafka, topic)
-        chosen = [each for each in there if partitions is None or each.partition in partitions]
-        starts, ends = await _bounds(consumer, chosen, since)
-        total = sum(ends[each] - starts[each] for each in chosen)
-        left = {each for each in chosen if starts[each] < ends[each]}
-        while left:
-            for partition, records in (await consumer.getmany(*left, timeout_ms=500, max_records=AT_A_TIME)).items():
-                for record in records:
-                    if record.offset < ends[partition]:
-                        yield record
-            places = {each: await consumer.position(each) for each in left}
-            left = {each for each, place in places.items() if place < ends[each]}
-            progress(total - sum(ends[each] - places[each] for each in left), total)
+        yield Reader(kafka, consumer)
     except KafkaConnectionError as error:
         raise Unreachable(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error
     finally:
         await consumer.stop()
 
 
-async def _partitions(kafka: KafkaSettings, topic: str) -> list[TopicPartition]:
-    """Return the topic's partitions; a consumer knows them only of topics it subscribes to."""
-    admin = AIOKafkaAdminClient(**kafka.client_options())
-    try:
-        await admin.start()
-        if topic not in await admin.list_topics():
-            raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
-        described = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    return [TopicPartition(topic, number) for number in range(len(described[0]["partitions"]))]
+class Reader:
+    """Reads spans of partitions, one call after the other; only what is committed is seen."""
 
+    def __init__(self, kafka: KafkaSettings, consumer: AIOKafkaConsumer) -> None:
+        self._kafka = kafka
+        self._consumer = consumer
 
-async def _bounds(
-    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], since: datetime | None
-) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """Return where to start and where to stop, and go to the start."""
-    consumer.assign(partitions)
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-    starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
-    if since is not None:
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since.timestamp() * 1000)))
-        starts = {each: found[each].offset if found[each] else ends[each] for each in partitions}
-    for partition, offset in starts.items():
-        consumer.seek(partition, offset)
-    return starts, ends
+    async def partitions(self, topic: str) -> list[TopicPartition]:
+        """Return the topic's partitions; a consumer knows them only of topics it subscribes to.
+
+        Raises NotReady when there is no such topic.
+        """
+        admin = AIOKafkaAdminClient(**self._kafka.client_options())
+        try:
+            await admin.start()
+            if topic not in await admin.list_topics():
+                raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
+            described = await admin.describe_topics([topic])
+        finally:
+            await admin.close()
+        return [TopicPartition(topic, number) for number in range(len(described[0]["partitions"]))]
+
+    async def spans(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Span]:
+        """Return what the partitions hold: from the first record kept to the last that is committed."""
+        starts = await self._consumer.beginning_offsets(partitions)
+        ends = await self._consumer.end_offsets(partitions)
+        return {each: Span(starts[each], ends[each]) for each in partitions}
+
+    async def places(self, spans: Mapping[TopicPartition, Span], moment: datetime) -> dict[TopicPartition, int]:
+        """Return the first offset appended at a moment or later, the span's end where there is none."""
+        found = await self._consumer.offsets_for_times(dict.fromkeys(spans, max(0, int(moment.timestamp() * 1000))))
+        return {each: found[each].offset if found[each] else span.end for each, span in spans.items()}
+
+    async def records(
+        self, spans: Mapping[TopicPartition, Span], progress: Progress = lambda _passed, _all: None
+    ) -> AsyncGenerator[ConsumerRecord, None]:
+        """Yield the records of the spans; of a partition in their order."""
+        left = {each for each, span in spans.items() if span.size}
+        if not left:
+            return
+        self._consumer.assign(list(left))
+        for each in left:
+            self._consumer.seek(each, spans[each].start)
+        total = sum(span.size for span in spans.values())
+        while left:
+            batch = await self._consumer.getmany(*left, timeout_ms=500, max_records=AT_A_TIME)
+            for partition, records in batch.items():
+                for record in records:
+                    if record.offset < spans[partition].end:
+                        yield record
+            places = {each: await self._consumer.position(each) for each in left}
+            left = {each for each, place in places.items() if place < spans[each].end}
+            progress(total - sum(spans[each].end - places[each] for each in left), total)

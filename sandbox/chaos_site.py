@@ -101,6 +101,7 @@ async def running(folder: Path, *, seed: int, workers: int, say: Say, nodes: int
             await supervisor.start(_turnstile(folder, door, base), lambda: _open(door))
             names = [f"stream-{number}" for number in range(1, workers + 1)]
             await asyncio.gather(*(crew.join(name) for name in names))
+            await supervisor.start(_catch_up(layout))
             say(f"{', '.join(names)} ready, {PARTITIONS} partitions")
             site = Site(kafka, brokers, tenant, firewall, faults, crew)
             yield site
@@ -130,6 +131,16 @@ def _process(layout: plan.Layout, name: str) -> Process:
     own = replace(layout, ports=ports, extra={"stream": settings})
     process = next(room for room in plan.rooms(own) if room.name == "stream")
     return replace(process, name=name, log=layout.data / "logs" / f"{name}.log")
+
+
+def _catch_up(layout: plan.Layout) -> Process:
+    """Return an operator's command that asks the Alert API all the while; what it lists is too young to be fed."""
+    stream = next(room for room in plan.rooms(layout) if room.name == "stream")
+    settings = {"CATCH_UP_EVERY": "2s", "CATCH_UP_DATA": str(layout.data / "catch-up")}
+    log = layout.data / "logs" / "catch-up.log"
+    return replace(
+        stream, name="catch-up", argv=(*stream.argv[:-1], "catch-up"), env=dict(stream.env) | settings, log=log
+    )
 
 
 def free_port() -> int:

@@ -16,7 +16,9 @@ from events.records import EnrichedEvent, Receipt
 from sinks import metrics
 from sinks.backoff import delay
 from sinks.destination import Delivered, Destination, Gone, Unavailable, Undeliverable
+from sinks.fields import similar
 from sinks.limits import Budget
+from sinks.memory import Memory
 from sinks.receipts import Ledger, Record
 from sinks.rules import Decision, Rules
 from sinks.window import urgent
@@ -55,6 +57,7 @@ class Delivery:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         chance: random.Random | None = None,
         turn: asyncio.Lock | None = None,
+        memory: Memory | None = None,
     ) -> None:
         """Take what is shared with another delivery to the same target as `turn`: it is sent one after another."""
         self._target = target
@@ -67,6 +70,7 @@ class Delivery:
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - jitter
         self._turn = turn or asyncio.Lock()
+        self._memory = Memory() if memory is None else memory
         self._refused = 0
         self._last_reason = ""
         self._away_since: datetime | None = None
@@ -84,14 +88,18 @@ class Delivery:
             event = decode_enriched(record.value)
         except MalformedRecord as error:
             return await self._malformed(record, error)
-        decision = self._rules.decide(event, self._target)
-        if not decision.notify:
+        decision = self._rules.decide(event, self._target, self._memory.of(record.key))
+        if not decision.notify and not decision.muted:
             metrics.UNMATCHED.labels(self._target).inc()
             return "unmatched"
         if self._ledger.holds(record, event.event_id, event.revision):
             metrics.SPARED.labels(self._target).inc()
             return "spared"
-        await self._send(record, event, decision)
+        if decision.muted:
+            await self._ledger.write(record, self._receipt(event, decision, 0, "muted", decision.muted))
+            metrics.MUTED.labels(self._target).inc()
+        else:
+            await self._send(record, event, decision)
         return "settled"
 
     async def redeliver(self, record: Record, job: str) -> Handled:
@@ -124,8 +132,7 @@ class Delivery:
             await self._keep_to_budget(record)
             attempts += 1
             try:
-                async with self._turn, asyncio.timeout(DEADLINE):
-                    delivered = await self._destination.deliver(event)
+                delivered = await self._post(event)
             except Gone as error:
                 self._stop_sending(error)
             except Unavailable as error:
@@ -183,13 +190,26 @@ class Delivery:
             self._away_since = self._clock()
             log.warning("target_unavailable", target=self._target, reason=error.reason, retry_after=error.retry_after)
             metrics.UNAVAILABLE.labels(self._target).set(1)
-        await self._pause(delay(attempts, error.retry_after, self._chance))
+        seconds = delay(attempts, error.retry_after, self._chance)
+        if error.retry_after is not None:  # asked of the whole connection
+            self._budget.pause(self._monotonic(), seconds)
+        await self._pause(seconds)
 
     async def _keep_to_budget(self, record: Record) -> None:
         # Every attempt counts at the target, whatever comes of it.
         while seconds := self._budget.wait(self._monotonic(), urgent=urgent(record.value)):
             await self._pause(seconds)
-        self._budget.spend(self._monotonic())
+
+    async def _post(self, event: EnrichedEvent) -> Delivered:
+        self._budget.spend()
+        try:
+            async with self._turn, asyncio.timeout(DEADLINE):
+                delivered = await self._destination.deliver(event)
+        finally:
+            self._budget.landed(self._monotonic())
+        if delivered.left:
+            self._budget.told(self._monotonic(), delivered.left)
+        return delivered
 
     def _stop_sending(self, error: Gone) -> None:
         self.paused = error.reason
@@ -212,7 +232,7 @@ class Delivery:
         event: EnrichedEvent,
         decision: Decision,
         attempts: int,
-        outcome: Literal["delivered", "accepted", "dead_letter"],
+        outcome: Literal["delivered", "accepted", "muted", "dead_letter"],
         status: str,
         run_id: str | None = None,
     ) -> Receipt:
@@ -229,4 +249,6 @@ class Delivery:
             status=status,
             run_id=run_id,
             latency=round((self._clock() - event.received_at).total_seconds(), 3),
+            received_at=event.received_at,
+            similar=similar(event),
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from events.records import EnrichedEvent
 from sinks.conditions import Conditions, compile_conditions
-from sinks.fields import Facts
+from sinks.facts import Facts
 from sinks.rules import Rule
 from sinks.verdict import Verdict
 

@@ -1,5 +1,6 @@
 """Where in an event stands what a rule asks for."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ Texts = Callable[[EnrichedEvent], list[str]]
 """All texts a name may be matched with; none when the event does not tell."""
 
 Number = Callable[[EnrichedEvent], float | None]
+
+_FLINT = re.compile(r"\bFLINT\b")
 
 
 def _texts(*values: Any) -> list[str]:
@@ -68,12 +71,37 @@ def _looked_up(event: EnrichedEvent, name: str) -> list[Any]:
     ]
 
 
-def _report(name: str) -> Texts:
+def _own(*names: str, shown: str = "") -> Texts:
+    """Read what a report, a catalog rule or another thing says of itself; the webhook's body for these is undocumented.
+
+    What was looked up of a report comes first, then the event itself.
+    """
+
     def read(event: EnrichedEvent) -> list[str]:
-        value = obj(event.names, "report").get(name, event.event.attributes.get(name))
-        return _texts(*(value if isinstance(value, list) else [value]))
+        told = [place.get(name) for place in _places(event) for name in names]
+        if shown and isinstance(looked_up := event.names.get(shown), str):
+            told.append(looked_up)
+        return _texts(*(inner for value in told for inner in _names_in(value)))
 
     return read
+
+
+def _places(event: EnrichedEvent) -> tuple[dict[str, Any], dict[str, Any]]:
+    return obj(event.names, "report"), event.event.attributes
+
+
+def _names_in(value: Any) -> list[Any]:
+    """Return the texts of one value or many, each written plainly or as an object with a name."""
+    many = value if isinstance(value, list) else [value]
+    return [one.get("name") if isinstance(one, dict) else one for one in many]
+
+
+def _pattern(event: EnrichedEvent) -> list[str]:
+    return _texts(obj(event.alert, "rule").get("pattern"), event.event.attributes.get("pattern"))
+
+
+def _tuple(read: Texts) -> Callable[[EnrichedEvent], tuple[str, ...]]:
+    return lambda event: tuple(read(event))
 
 
 def _changed(event: EnrichedEvent) -> list[str]:
@@ -88,12 +116,19 @@ ALWAYS: dict[str, Texts] = {
     "hook": lambda event: [event.hook],
     "origin": lambda event: [event.origin],
     "changed": _changed,
-    "tlp": _report("tlp"),
-    "threat": _report("threats"),
-    "sector": _report("sectors"),
-    "country": _report("countries"),
+    "intake": _own("intake_name", "intake_uuid", "intake"),
 }
 """Stand in the event itself, whatever the Alert API says."""
+
+REPORTED: dict[str, Texts] = {
+    "name": _own("name", "title", shown="report"),
+    "description": _own("description"),
+    "tlp": _own("tlp"),
+    "threat": _own("threats", "threat"),
+    "sector": _own("sectors", "sector"),
+    "country": _own("countries", "country"),
+}
+"""Stand in what is told of a report or another thing by itself; of a report, nothing need be told."""
 
 ENRICHED: dict[str, Texts] = {
     "status": _status,
@@ -107,6 +142,7 @@ ENRICHED: dict[str, Texts] = {
     "kill_chain": _of_alert("kill_chain_short_id"),
     "source": _of_alert("source"),
     "target": _of_alert("target"),
+    "pattern": _pattern,
 }
 """Need the alert, or a look-up, unless the event happens to tell."""
 
@@ -125,6 +161,37 @@ def similar(event: EnrichedEvent) -> float | None:
     return told if told is not None else _number((event.alert or {}).get("similar"))
 
 
+def severity(event: EnrichedEvent) -> float | None:
+    """Return how severe the detection rule is, 0 to 100: of the alert, or of a rule of the catalog."""
+    said = (obj(event.alert, "rule").get("severity"), obj(event.alert, "urgency").get("severity"))
+    return next(
+        (number for one in (*said, event.event.attributes.get("severity")) if (number := _number(one)) is not None),
+        None,
+    )
+
+
+def confidence(event: EnrichedEvent) -> float | None:
+    """Return how sure a report is, 0 to 100."""
+    return next((number for place in _places(event) if (number := _number(place.get("confidence"))) is not None), None)
+
+
+def flint(event: EnrichedEvent) -> bool | None:
+    """Say whether a report is one of the vendor's own (FLINT): by a field, else by its name, which begins so."""
+    for place in _places(event):
+        if isinstance(said := place.get("flint"), bool):
+            return said
+    if event.event.type != "content-proposal":
+        return None
+    names = REPORTED["name"](event)
+    return any(_FLINT.search(name) for name in names) if names else None
+
+
+def crashed(event: EnrichedEvent) -> bool | None:
+    """Say whether a playbook that failed also stopped."""
+    said = event.event.attributes.get("crashed")
+    return said if isinstance(said, bool) else None
+
+
 def level(event: EnrichedEvent) -> float | None:
     """Return the urgency, 0 to 100."""
     known = urgency(event)
@@ -135,19 +202,22 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-NUMBERS: dict[str, Number] = {"urgency": level, "asset_criticality": criticality, "similar": similar}
+NUMBERS: dict[str, Number] = {
+    "urgency": level,
+    "asset_criticality": criticality,
+    "similar": similar,
+    "severity": severity,
+    "confidence": confidence,
+}
 
+FLAGS: dict[str, Callable[[EnrichedEvent], bool | None]] = {"flint": flint, "crashed": crashed}
 
-class Facts(dict[str, Any]):
-    """What rules ask of one event, each read once however many rules ask for it: tuples of texts, or a number."""
+OF_REPORT = frozenset({*REPORTED, "confidence", "flint"})
+"""Of a report they are not known unless the event happens to tell: nobody looks them up."""
 
-    def __init__(self, event: EnrichedEvent) -> None:
-        super().__init__()
-        self.event = event
-        self.waiting = event.alert is None and event.enrichment.status in {"pending", "unavailable"}
-
-    def __missing__(self, name: str) -> tuple[str, ...] | float | None:
-        number = NUMBERS.get(name)
-        value = number(self.event) if number else tuple((ALWAYS.get(name) or ENRICHED[name])(self.event))
-        self[name] = value
-        return value
+READ: dict[str, Callable[[EnrichedEvent], Any]] = {
+    **{name: _tuple(read) for name, read in (ALWAYS | REPORTED | ENRICHED).items()},
+    **NUMBERS,
+    **FLAGS,
+}
+"""Every field, by its name: a tuple of texts, a number, or a flag."""

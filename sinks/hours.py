@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -44,13 +44,14 @@ class Hours(BaseModel):
     zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="Such as Europe/Paris.")
 
 
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""When a span that has no end closes."""
+
+
 def within(hours: Hours) -> Callable[[datetime], bool]:
     """Return a function that says whether a time lies in the span; one over midnight belongs to the day it begins."""
     days, zone = _numbers(hours.days), ZoneInfo(hours.zone)
-    match = _SPAN.fullmatch(hours.hours)
-    if match is None:
-        raise ValueError(hours.hours)
-    begin, end = (int(match[1]), int(match[2])), (int(match[3]), int(match[4]))
+    begin, end = _ends(hours.hours)
 
     def check(at: datetime) -> bool:
         local = at.astimezone(zone)
@@ -60,6 +61,35 @@ def within(hours: Hours) -> Callable[[datetime], bool]:
         return (local.weekday() in days and now >= begin) or ((local.weekday() - 1) % 7 in days and now < end)
 
     return check
+
+
+def closes(hours: Hours) -> Callable[[datetime], datetime | None]:
+    """Return a function that says when the span that holds a time ends, NEVER for one of all days; None outside.
+
+    Whole days in a row are one span.
+    """
+    inside, zone, (_, end) = within(hours), ZoneInfo(hours.zone), _ends(hours.hours)
+
+    def check(at: datetime) -> datetime | None:
+        if not inside(at):
+            return None
+        day = at.astimezone(zone).date()
+        ends = (_moment(day + timedelta(days=later), end, zone) for later in range(9))  # a week, and its day before
+        return next((one for one in ends if one > at and not inside(one)), NEVER)
+
+    return check
+
+
+def _moment(day: date, clock: tuple[int, int], zone: ZoneInfo) -> datetime:
+    days, hour = divmod(clock[0], 24)
+    return datetime.combine(day + timedelta(days=days), time(hour, clock[1]), zone).astimezone(UTC)
+
+
+def _ends(text: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return (int(match[1]), int(match[2])), (int(match[3]), int(match[4]))
 
 
 def _clock(at: time) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics
 from sinks import health, rules_file, shelf
+from sinks.connections import Connections
 from sinks.reload import reloading
 from sinks.rules import Rules, Target
 from sinks.settings import SinksSettings
@@ -73,7 +74,8 @@ def choose(rules: Rules, name: str, type_: str) -> list[Target]:
 
 async def _run(settings: SinksSettings, kafka: KafkaSettings, rules: Rules, targets: list[Target]) -> None:
     await _check_topics(kafka)
-    runs = [TargetRun(kafka, rules, target, target.start or settings.start) for target in targets]
+    connections = Connections()
+    runs = [TargetRun(kafka, rules, target, target.start or settings.start, connections) for target in targets]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

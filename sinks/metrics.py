@@ -13,6 +13,7 @@ LATENCY = Histogram(
     buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 21600),
 )
 UNMATCHED = Counter("tocsin_sink_unmatched_total", "Events no rule sends to the target.", ["target"])
+MUTED = Counter("tocsin_sink_muted_total", "Events whose rules keep quiet at that time.", ["target"])
 SPARED = Counter("tocsin_sink_spared_total", "Events read again that had a receipt already, so not sent.", ["target"])
 PAUSED = Gauge("tocsin_sink_paused", "1 while a target is paused because its address is gone for good.", ["target"])
 UNAVAILABLE = Gauge("tocsin_sink_unavailable", "1 while the target cannot be reached and its lag grows.", ["target"])

@@ -1,7 +1,7 @@
 """What a sink writes: a receipt per event, and dead letters; and which events have a receipt already."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -13,12 +13,16 @@ from events.headers import DeadLetter
 from events.records import Receipt
 from events.settings import KafkaSettings
 from events.topics import Topics
+from sinks.memory import Memory
 
 REMEMBERED = 1000
 """Receipts kept per partition; commits follow each receipt, so the newest few decide."""
 
 SKEW = timedelta(minutes=10)
 """Enriched records carry the broker's time and receipts ours; clocks further apart may repeat what was in flight."""
+
+
+_NOT_YET = timedelta(-1)
 
 
 class Record(Protocol):
@@ -49,12 +53,22 @@ class Ledger(Protocol):
 class Receipts:
     """The ledger of one target, in Kafka."""
 
-    def __init__(self, kafka: KafkaSettings, target: str, producer: AIOKafkaProducer) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        target: str,
+        producer: AIOKafkaProducer,
+        memory: Memory | None = None,
+        remembers: Callable[[], timedelta] = timedelta,
+    ) -> None:
+        """Take a memory to keep, and what says how far back it must reach."""
+        self._memory = Memory() if memory is None else memory
+        self._remembers = remembers
         self._kafka = kafka
         self._topics = Topics(kafka.topic_prefix)
         self._target = target
         self._producer = producer
-        self._restored: set[int] = set()
+        self._restored: dict[int, timedelta] = {}
         self._known: dict[int, deque[tuple[str, int, str | None]]] = {}
         self._partitions = 0
 
@@ -66,6 +80,8 @@ class Receipts:
         """Write a receipt; it lies in the partition of the record's number, where `restore` looks for it."""
         place = self._place(record.partition)
         await self._producer.send_and_wait(self._topics.deliveries, encode(receipt), key=record.key, partition=place)
+        if self._remembers():
+            self._memory.note(record.key, receipt)
         # An event can be sent again twice by one job: a sink that is killed may have buried it twice.
         self._note(place, receipt)
 
@@ -83,20 +99,24 @@ class Receipts:
         """Drop what is known: the partitions are being handed over."""
         self._restored.clear()
         self._known.clear()
+        self._memory.clear()
 
     async def restore(self, firsts: Mapping[int, Record]) -> None:
         """Read the receipts that may lie beyond the committed offset of partitions new to this worker.
 
         `firsts` holds, by partition number, the first record read there: its receipt cannot be older than itself.
         """
+        back = self._remembers()
         since: dict[TopicPartition, int] = {}
-        for number in firsts.keys() - self._restored:
+        # Rules that changed may remember longer than those for which a partition was read.
+        new = [number for number in firsts if self._restored.get(number, _NOT_YET) < back]
+        for number in new:
             place = TopicPartition(self._topics.deliveries, self._place(number))
-            time = max(firsts[number].timestamp - int(SKEW.total_seconds() * 1000), 0)
+            time = max(firsts[number].timestamp - int((SKEW + back).total_seconds() * 1000), 0)
             since[place] = min(time, since.get(place, time))
         if since:
             await self._read(since)
-            self._restored.update(firsts)
+            self._restored.update(dict.fromkeys(new, back))
 
     async def _read(self, since: dict[TopicPartition, int]) -> None:
         consumer = AIOKafkaConsumer(
@@ -111,13 +131,14 @@ class Receipts:
                 consumer.seek(partition, starts[partition].offset if starts[partition] else end)
             while behind := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
                 for partition, records in (await consumer.getmany(*behind, timeout_ms=200)).items():
-                    self._remember(partition.partition, [record.value for record in records])
+                    self._remember(partition.partition, records)
         finally:
             await consumer.stop()
 
-    def _remember(self, place: int, values: list[bytes | None]) -> None:
+    def _remember(self, place: int, records: Sequence[Record]) -> None:
         mark = f'"target":"{self._target}"'.encode()
-        for value in values:
+        for record in records:
+            value = record.value
             if value is None or mark not in value:  # most are other targets': spare the decoding
                 continue
             try:
@@ -126,6 +147,7 @@ class Receipts:
                 continue  # not ours: what we write can be read
             if receipt.target == self._target:
                 self._note(place, receipt)
+                self._memory.note(record.key, receipt)
 
     def _note(self, place: int, receipt: Receipt) -> None:
         known = self._known.setdefault(place, deque(maxlen=REMEMBERED))

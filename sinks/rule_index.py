@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sinks.conditions import Answer, Conditions, answers, beyond_fields
-from sinks.fields import Facts
+from sinks.answers import Answer
+from sinks.conditions import Conditions, answers, beyond_fields
+from sinks.facts import Facts
+from sinks.fields import OF_REPORT
 from sinks.verdict import Condition, Verdict, every
 
 _Column = Callable[[Any, bool], tuple[int, int]]
@@ -18,24 +20,27 @@ _Column = Callable[[Any, bool], tuple[int, int]]
 class RuleIndex:
     """What each of some rules says of an event; the same as asking one after another."""
 
-    def __init__(self, matches: Sequence[Conditions]) -> None:
+    def __init__(self, matches: Sequence[Conditions], names: Sequence[str] = ()) -> None:
+        """Take the conditions of rules, and the names by which it is remembered what those told."""
+        names = names or [""] * len(matches)
         self._all = (1 << len(matches)) - 1
         by_field: dict[str, list[tuple[int, Answer]]] = {}
         for number, match in enumerate(matches):
             for name, answer in answers(match):
                 by_field.setdefault(name, []).append((number, answer))
-        self._columns = [(name, _column(asked, self._all)) for name, asked in by_field.items()]
-        alternatives = [(1 << number, one) for number, match in enumerate(matches) for one in match.any]
-        self._owners = [owner for owner, _ in alternatives]
+        self._columns = [(name, _column(asked, self._all), name in OF_REPORT) for name, asked in by_field.items()]
+        alternatives = [(number, one) for number, match in enumerate(matches) for one in match.any]
+        self._owners = [1 << number for number, _ in alternatives]
         self._with_any = sum(set(self._owners))
-        self._alternatives = RuleIndex([one for _, one in alternatives]) if alternatives else None
-        self._beyond = [_beyond(match) for match in matches]
+        inner = [one for _, one in alternatives], [names[number] for number, _ in alternatives]
+        self._alternatives = RuleIndex(*inner) if alternatives else None
+        self._beyond = [_beyond(match, name) for match, name in zip(matches, names, strict=True)]
 
     def possible(self, facts: Facts) -> Iterator[tuple[int, Verdict]]:
         """Yield the numbers of the rules that say yes or not known, in order."""
-        alive, open_, waiting = self._all, 0, facts.waiting
-        for name, column in self._columns:
-            kept, unknown = column(facts[name], waiting)
+        alive, open_, waiting, untold = self._all, 0, facts.waiting, facts.untold
+        for name, column, of_report in self._columns:
+            kept, unknown = column(facts[name], untold if of_report else waiting)
             alive &= kept
             open_ |= unknown
             if not alive:
@@ -64,8 +69,8 @@ class RuleIndex:
         return yes, maybe
 
 
-def _beyond(match: Conditions) -> Condition | None:
-    found = beyond_fields(match.model_copy(update={"any": []}))
+def _beyond(match: Conditions, name: str) -> Condition | None:
+    found = beyond_fields(match.model_copy(update={"any": []}), name)
     return every(found) if found else None
 
 

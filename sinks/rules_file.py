@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from events.errors import NotReady
 from sinks import shelf
 from sinks.conditions import Conditions
-from sinks.rules import Rule, Rules, Start, Target
+from sinks.limits import LimitSettings
+from sinks.rules import Fallback, Rule, Rules, Target, TargetOptions
 
 WITHOUT_FILE = """\
 targets:
@@ -27,6 +28,8 @@ rules:
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 _RESERVED = {"archive", "inbox", "ingest", "stream"}
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+_OPTIONS = {"limits": list(LimitSettings.model_fields), "fallback": list(Fallback.model_fields)}
 
 _Path = tuple[str | int, ...]
 
@@ -111,6 +114,7 @@ def parse(text: str, name: str, environment: Mapping[str, str | None]) -> Rules:
     except ValidationError as error:
         raise source.wrong((), error, _known) from None
     targets = {target: _target(source, target, entry, environment) for target, entry in file.targets.items()}
+    _check_fallbacks(source, targets)
     _check_rules(source, file)
     return Rules(file.rules, targets, hashlib.sha256(text.encode()).hexdigest())
 
@@ -126,22 +130,33 @@ def _target(source: _Source, name: str, entry: dict[str, Any], environment: Mapp
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise source.mistake(place, f"a name is made of a-z, 0-9, - and _, and is not one of {sorted(_RESERVED)}")
     given = {key: _resolve(source, (*place, key), value, environment) for key, value in entry.items()}
-    type_, start = given.pop("type", None), given.pop("start", None)
+    type_ = given.pop("type", None)
     if not isinstance(type_, str):
         raise source.mistake(place, f"has no type; known: {', '.join(shelf.types())}")
     try:
         settings = shelf.find(type_).Settings
     except NotReady as error:
         raise source.mistake((*place, "type"), str(error)) from None
+    options = _options(source, name, {key: given.pop(key) for key in TargetOptions.model_fields if key in given})
     try:
-        starts = TypeAdapter(Start | None).validate_python(start)
-    except ValidationError:
-        message = "write now, earliest, or a time with its zone such as 2026-08-01T00:00:00Z"
-        raise source.mistake((*place, "start"), message) from None
-    try:
-        return Target(name, type_, settings.model_validate(given), starts)
+        return Target(name, type_, settings.model_validate(given), **options)
     except ValidationError as error:
-        raise source.wrong(place, error, lambda _: [*settings.model_fields, "type", "start"]) from None
+        raise source.wrong(
+            place, error, lambda _: [*settings.model_fields, *TargetOptions.model_fields, "type"]
+        ) from None
+
+
+def _options(source: _Source, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Read what a target of any type may have."""
+    try:
+        options = TargetOptions.model_validate(given)
+    except ValidationError as error:
+        if error.errors()[0]["loc"][0] == "start":
+            message = "write now, earliest, or a time with its zone such as 2026-08-01T00:00:00Z"
+            raise source.mistake(("targets", name, "start"), message) from None
+        raise source.wrong(("targets", name), error, lambda path: _OPTIONS.get(str(path[2]), [])) from None
+    limits = None if options.limits is None else tuple(one.limit() for one in options.limits)
+    return {**{key: getattr(options, key) for key in ("start", "connection", "fallback")}, "limits": limits}
 
 
 def _resolve(source: _Source, place: _Path, value: Any, environment: Mapping[str, str | None]) -> Any:
@@ -161,6 +176,16 @@ def _resolve(source: _Source, place: _Path, value: Any, environment: Mapping[str
         return found
 
     return _VARIABLE.sub(variable, value)
+
+
+def _check_fallbacks(source: _Source, targets: dict[str, Target]) -> None:
+    for target in targets.values():
+        place: _Path = ("targets", target.name, "fallback", "target")
+        if target.fallback and target.fallback.target == target.name:
+            raise source.mistake(place, "a target cannot stand in for itself")
+        if target.fallback and target.fallback.target not in targets:
+            hint = shelf.did_you_mean(target.fallback.target, list(targets))
+            raise source.mistake(place, f"there is no target {target.fallback.target!r}{hint}")
 
 
 def _check_rules(source: _Source, file: _File) -> None:

@@ -3,22 +3,21 @@
 from typing import Any
 
 from sinks import shelf
-from sinks.rules import Rule
-
-_START = {"description": "Where a target that never ran begins to read: now, earliest, or a time.", "type": "string"}
+from sinks.rules import Rule, TargetOptions
 
 
 def schema() -> dict[str, Any]:
     """Return the schema; each destination on the shelf adds its own settings."""
     rule = Rule.model_json_schema(ref_template="#/$defs/{model}")
     definitions = rule.pop("$defs", {})
-    match = {"anyOf": [{"const": "all"}, rule["properties"]["match"]]}
-    rule["properties"]["match"] = match
+    _short_forms(rule["properties"])
+    options = TargetOptions.model_json_schema(ref_template="#/$defs/{model}")
+    definitions |= options.pop("$defs", {})
     targets = []
     for type_ in shelf.types():
         settings = shelf.find(type_).Settings.model_json_schema(ref_template="#/$defs/{model}")
         definitions |= settings.pop("$defs", {})
-        settings["properties"] = {"type": {"const": type_}, "start": _START, **settings.get("properties", {})}
+        settings["properties"] = {"type": {"const": type_}, **options["properties"], **settings.get("properties", {})}
         settings["required"] = ["type", *settings.get("required", [])]
         targets.append(settings)
     return {
@@ -34,3 +33,10 @@ def schema() -> dict[str, Any]:
         },
         "$defs": definitions,
     }
+
+
+def _short_forms(settings: dict[str, Any]) -> None:
+    # What may be written for short; the validators that allow it say nothing in a schema.
+    settings["match"] = {"anyOf": [{"const": "all"}, settings["match"]]}
+    settings["mute"] = {"anyOf": [settings["mute"]["items"], settings["mute"]]}
+    settings["digest"] = {"anyOf": [{"type": "string", "examples": ["15m", "1h"]}, *settings["digest"]["anyOf"]]}

@@ -11,8 +11,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
 from sinks import positions, shelf
+from sinks.connections import Connections
 from sinks.delivery import Delivery
-from sinks.limits import Budget
+from sinks.memory import Memory
 from sinks.positions import Positions
 from sinks.receipts import Receipts
 from sinks.redeliveries import GROUP, Redeliveries
@@ -27,7 +28,11 @@ log = structlog.get_logger()
 class TargetRun:
     """Run one target from start to stop."""
 
-    def __init__(self, kafka: KafkaSettings, rules: Rules, target: Target, start: Start) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, rules: Rules, target: Target, start: Start, connections: Connections | None = None
+    ) -> None:
+        """Take the budgets it shares with the other targets of this process."""
+        self._connections = connections or Connections()
         self.name = target.name
         self._target = target
         self._kafka = kafka
@@ -65,14 +70,20 @@ class TargetRun:
         async with AsyncExitStack() as stack:
             destination = await stack.enter_async_context(shelf.find(self._target.type)(self._target.settings))
             producer = await self._open_producer(stack)
-            runner, receipts = await self._reading(stack, producer, self.name, self._topics.enriched)
-            second, receipts_again = await self._reading(stack, producer, again, self._topics.redeliveries)
+            memory = Memory()
+            known = Receipts(self._kafka, self.name, producer, memory, lambda: self._rules.remembers(self.name))
+            runner, receipts = await self._reading(stack, known, self.name, self._topics.enriched)
+            known = Receipts(self._kafka, self.name, producer)
+            second, receipts_again = await self._reading(stack, known, again, self._topics.redeliveries)
             self._runners = [runner, second]
             if self._stopping:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
-            shared: dict[str, Any] = {"turn": asyncio.Lock(), "budget": Budget(destination.limits())}
-            self._delivery = Delivery(self.name, destination, self._rules, receipts, runner.pause, **shared)
+            budget = self._connections.budget(self._target, destination.limits())
+            shared: dict[str, Any] = {"turn": asyncio.Lock(), "budget": budget}
+            self._delivery = Delivery(
+                self.name, destination, self._rules, receipts, runner.pause, memory=memory, **shared
+            )
             resending = Delivery(self.name, destination, self._rules, receipts_again, second.pause, **shared)
             redeliveries = Redeliveries(self.name, resending, lambda: runner.busy, second.pause)
             await self._both(runner.run(self._delivery), second.run(redeliveries))
@@ -92,10 +103,9 @@ class TargetRun:
             await asyncio.wait(tasks)
 
     async def _reading(
-        self, stack: AsyncExitStack, producer: AIOKafkaProducer, name: str, topic: str
+        self, stack: AsyncExitStack, receipts: Receipts, name: str, topic: str
     ) -> tuple[Runner, Receipts]:
         """Join the group that reads a topic for this target."""
-        receipts = Receipts(self._kafka, self.name, producer)
         await receipts.open()
         consumer = positions.client(
             self._kafka,

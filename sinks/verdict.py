@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from sinks.fields import Facts
+from sinks.facts import Facts
 
 Verdict = bool | None
 """True, False, or None: the field is part of the alert, and the alert has not been fetched."""

@@ -33,6 +33,9 @@ class Owner(Protocol):
     def revoked(self) -> None:
         """Know that the group divides the partitions anew; `assigned` follows."""
 
+    def member(self, at: float) -> None:
+        """Know that the group took us for its member then (monotonic seconds); called from another thread."""
+
     def put(self, number: int, records: Sequence[RawRecord]) -> None:
         """Handle records of an owned partition."""
 
@@ -102,6 +105,7 @@ def connect(app: faust.App, topics: Topics, owner: Owner) -> None:
         # body ends, whatever became of it.
         queue = stream.channel.queue
         app.consumer.source_queue = queue
+        app.consumer.heartbeat = owner.member
         try:
             while True:
                 fetched = await queue.get()

@@ -49,8 +49,10 @@ class Breaker:
         """Stop for the longest pause: the key is refused, and asking again cannot help soon."""
         self._open(now, reason, LONGEST_PAUSE)
 
-    def success(self) -> bool:
-        """Note a good answer; True when it closed the breaker."""
+    def success(self, now: float) -> bool:
+        """Note a good answer; True when it closed the breaker, which no answer to an earlier question does."""
+        if self.silent_for(now):
+            return False
         closed, self._probing = self._probing, False
         if closed:
             self._pause = FIRST_PAUSE

@@ -123,7 +123,6 @@ class Lookups:
     async def run(self) -> None:
         """Answer questions until cancelled."""
         async with asyncio.TaskGroup() as calls:
-            calls.create_task(self.budget.watch())
             await self.budget.take()
             if not self._questions:  # else the answer to them tells
                 await self._attempt(self._fetching.check())
@@ -225,7 +224,7 @@ class Lookups:
             return None, error
         metrics.API_CALLS.labels(outcome="ok").inc()
         metrics.KEY_REFUSED.set(0)
-        if self.breaker.success():
+        if self.breaker.success(_now()):
             log.info("breaker_closed")
         return result, None
 

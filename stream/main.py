@@ -14,18 +14,16 @@ from stream import app as faust_app
 from stream import positions, watchdog
 from stream.alert_api import AlertApi
 from stream.breaker import Breaker
-from stream.budget import Budget
+from stream.budget import MEMBER, Budget
 from stream.ending import end_process
 from stream.enrich import Enricher
 from stream.gossip import Gossip
 from stream.lookups import Lookups
 from stream.settings import SekoiaSettings, StreamSettings
+from stream.slots import Slots
 from stream.worker import Worker
 
 log = structlog.get_logger()
-
-OPERATORS_SHARE = 0.5
-"""Requests a second left to the operator's own commands."""
 
 
 def run() -> None:
@@ -41,7 +39,7 @@ def run() -> None:
     asyncio.run(positions.prepare(kafka))
     topics = Topics(kafka.topic_prefix)
     app = faust_app.build(kafka, settings)
-    budget = Budget(max(sekoia.requests_per_second - OPERATORS_SHARE, OPERATORS_SHARE))
+    budget = Budget(Slots(sekoia.requests_per_second), MEMBER)
     lookups = Lookups(api, budget, Breaker(), settings.batch_size, settings.batch_delay.total_seconds())
     worker = Worker(
         kafka,

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+from stream.heartbeats import listen
 
 
 class Fetched:
@@ -22,6 +24,18 @@ class Fetched:
         self.acked = False
 
 
+class HeartbeatThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread; tells its consumer's `heartbeat` when a heartbeat was sent that the group answered well."""
+
+    async def on_start(self) -> None:
+        """Start the consumer, and listen to its heartbeats."""
+        await super().on_start()
+        listen(self._consumer._coordinator, self._tell)  # noqa: SLF001 - no public way
+
+    def _tell(self, at: float) -> None:
+        self.consumer.heartbeat(at)
+
+
 class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
     """Park the drain task before seeking, hand over whole batches, and commit the last offset that is finished.
 
@@ -32,8 +46,13 @@ class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
 
     source_queue: "asyncio.Queue[Fetched] | None" = None
     """The queue of the only agent, once it runs."""
+    heartbeat: "Callable[[float], None]" = staticmethod(lambda _at: None)
+    """Called from the consumer's thread: the group answered a heartbeat that was sent then (monotonic seconds)."""
     _parked = False
     _drain_task: "asyncio.Task[Any] | None" = None
+
+    def _new_consumer_thread(self) -> HeartbeatThread:
+        return HeartbeatThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Fetch and hand over until stopped; called by Faust's fetcher."""

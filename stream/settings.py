@@ -48,7 +48,7 @@ class SekoiaSettings(BaseSettings):
     api_base: str = Field("", description="Address to which /v1/… is appended; default by region.")
     app_base: str = Field("", description="Address of the web application, for links; default by region.")
     requests_per_second: float = Field(
-        4.5, gt=0, description="The vendor's guidance is 5 per egress address; half a request is kept for operators."
+        4.5, ge=1, description="The vendor's guidance is 5 per egress address; half a request is kept for operators."
     )
 
     def api(self) -> str:

@@ -73,6 +73,10 @@ class Worker:
         """Ask the Alert API nothing more until the group has told us what is ours."""
         self._lookups.budget.suspend()
 
+    def member(self, at: float) -> None:
+        """Know that the group took us for its member then (monotonic seconds)."""
+        self._lookups.budget.vouch(at)
+
     def put(self, number: int, records: Sequence[RawRecord]) -> None:
         """Hand records to their partition."""
         partition = self._partitions.get(number)

@@ -40,6 +40,7 @@ class Ifttt(Destination[IftttSettings]):
     """
 
     Settings = IftttSettings
+    shares = ("key",)
 
     async def open(self) -> None:
         """Make the HTTP client."""

@@ -52,7 +52,7 @@ class Mattermost(Destination[MattermostSettings]):
         body = orjson.dumps(message(summarise(event), self.settings))
         answer = await self._poster.post(body, {"Content-Type": "application/json"})
         responses.check(answer)
-        return Delivered(f"HTTP {answer.status}")
+        return Delivered(f"HTTP {answer.status}", left=responses.allowance(answer.headers))
 
 
 def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Telegram(Destination[TelegramSettings]):
     """
 
     Settings = TelegramSettings
+    shares = ("token", "chat")
 
     async def open(self) -> None:
         """Make the HTTP client."""

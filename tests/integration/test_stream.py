@@ -35,10 +35,12 @@ PATIENCE = 90.0
 
 
 class Api:
-    """A list endpoint that knows every alert, except while it is away."""
+    """A list endpoint that knows every alert, except while it is away: then it answers `status`."""
 
     def __init__(self) -> None:
         self.away = False
+        self.status = 500
+        self.extra: dict[str, str] = {}
         self.calls = 0
         api = self
 
@@ -47,9 +49,9 @@ class Api:
                 api.calls += 1
                 query = parse_qs(urlsplit(self.path).query)
                 uuids = [each for each in query.get("match[uuid]", [""])[0].split(",") if each]
-                items = [{"uuid": each, "short_id": f"AL{each[:4]}", "title": "Seen"} for each in uuids]
+                items = [{"uuid": each, "short_id": f"AL{each[:4]}", "title": "Seen"} | api.extra for each in uuids]
                 content = orjson.dumps({"items": items, "name": "Acme"})
-                self.send_response(500 if api.away else 200)
+                self.send_response(api.status if api.away else 200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
@@ -214,6 +216,39 @@ def test_a_pending_event_is_completed_once_although_the_worker_was_killed_in_bet
     found = enriched(kafka_settings)
     assert sorted(event.revision for event in found) == [0] * 5 + [1] * 5
     assert {event.alert["title"] for event in found if event.revision == 1} == {"Seen"}
+
+
+def test_an_alert_that_no_record_can_hold_leaves_its_large_fields_behind(kafka_settings, api, tmp_path):
+    api.extra = {"details": "x" * 3_000_000, "countermeasures": "y" * 100}
+    send(kafka_settings, alert_event(), alert_event())
+    with running(kafka_settings, api, tmp_path / "log"):
+        wait_for(lambda: len(enriched(kafka_settings)) == 2)
+    found = enriched(kafka_settings)
+    assert {(event.enrichment.status, event.enrichment.reason) for event in found} == {("complete", "oversize")}
+    assert all(event.alert["title"] == "Seen" and "details" not in event.alert for event in found)
+    assert letters(kafka_settings) == []
+
+
+def test_its_health_tells_of_a_refused_key_and_of_what_it_can_do(kafka_settings, api, tmp_path):
+    with running(kafka_settings, api, tmp_path / "log") as admin:
+        health = httpx.get(f"{admin}/healthz", trust_env=False).json()
+        assert health["alert_api"] == "ok"
+        assert health["alerts_per_second"] == 400, "four calls of a hundred alerts"
+        assert health["oldest_unacknowledged_seconds"] == 0
+    api.away, api.status = True, 401
+    with running(kafka_settings, api, tmp_path / "log") as admin:
+        send(kafka_settings, alert_event())
+        wait_for(lambda: len(enriched(kafka_settings)) == 1)
+        health = httpx.get(f"{admin}/healthz", trust_env=False).json()
+        assert "401: the API key is refused" in health["alert_api"]
+        asked = api.calls
+        send(kafka_settings, alert_event())
+        wait_for(lambda: len(enriched(kafka_settings)) == 2)
+        assert api.calls == asked, "a refused key is not tried again at once"
+        metrics = httpx.get(f"{admin}/metrics", trust_env=False).text
+    assert {event.enrichment.status for event in enriched(kafka_settings)} == {"pending"}
+    assert 'outcome="refused"} 1.0' in metrics
+    assert "api_key_refused" in (tmp_path / "log").read_text()
 
 
 def test_it_refuses_to_start_on_topics_of_different_size(kafka_settings, api, tmp_path):

@@ -1,6 +1,8 @@
 """With CATCH_UP_EVERY passes follow one another, and an error of the API ends none but its own."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +18,15 @@ from stream.settings import SekoiaSettings
 
 class Over(Exception):
     """The test has seen enough."""
+
+
+@pytest.fixture(autouse=True)
+def _nobody_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def alert_api(*_args: object) -> AsyncIterator[None]:
+        yield None
+
+    monkeypatch.setattr(catch_up_cli, "alert_api", alert_api)
 
 
 def run(settings: CatchUpSettings, *, dry_run: bool = False) -> int:

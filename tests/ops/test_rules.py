@@ -106,5 +106,20 @@ def test_the_schema_takes_the_starting_file_and_refuses_a_slip():
     jsonschema.Draft202012Validator.check_schema(schema())
     validator = jsonschema.Draft202012Validator(schema())
     assert list(validator.iter_errors(document)) == []
+    rule = document["rules"][0]
+    for name, value in [
+        ("mute", {"days": "sat,sun"}),
+        ("mute", [{"from": "2026-12-24T00:00:00Z"}]),
+        ("digest", "15m"),
+        ("digest", {"hours": "20:00-08:00", "zone": "Europe/Paris"}),
+        ("min_interval", "1h"),
+        ("stop", True),
+        ("match", {"recurrence": [10, 100], "flint": True}),
+    ]:
+        rule[name] = value
+        assert list(validator.iter_errors(document)) == []
+    rule["mute"] = {"dys": "sat"}
+    assert list(validator.iter_errors(document))
+    rule["mute"] = []
     document["rules"][0]["match"]["urgncy"] = 1
     assert list(validator.iter_errors(document))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks.conditions import Conditions, compile_conditions
-from sinks.fields import Facts
+from sinks.facts import Facts
 from sinks.hours import Hours, within
 
 ALERT = {

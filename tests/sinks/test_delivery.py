@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,8 @@ from events.records import EnrichedEvent, Enrichment, Receipt
 from sinks.backoff import LONGEST, delay
 from sinks.delivery import REFUSED_IN_A_ROW, Delivery
 from sinks.destination import Delivered, TargetSettings, Unavailable, Undeliverable
-from sinks.limits import Budget, Limit
+from sinks.limits import Allowance, Budget, Limit
+from sinks.responses import allowance
 from sinks.rules import Rule, Rules, Target
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
@@ -34,7 +35,7 @@ NOW = datetime(2026, 7, 29, 8, 7, tzinfo=UTC)
 class World:
     """A target that answers as told, a ledger that remembers, and how long was waited."""
 
-    def __init__(self, *answers: BaseException | Delivered, match: object = "all") -> None:
+    def __init__(self, *answers: BaseException | Delivered, match: object = "all", **settings: object) -> None:
         self.answers = list(answers)
         self.sent: list[str] = []
         self.waited: list[float] = []
@@ -42,7 +43,7 @@ class World:
         self.letters: list[tuple[Any, DeadLetter]] = []
         self.order: list[str] = []
         self.held: set[tuple[str, int]] = set()
-        rule = Rule.model_validate({"name": "r", "match": match, "notify": "t"})
+        rule = Rule.model_validate({"name": "r", "match": match, "notify": "t"} | settings)
         rules = Rules([rule], {"t": Target("t", "x", TargetSettings())}, "v1")
         self.delivery = Delivery("t", self, rules, self, self.pause, clock=lambda: NOW, chance=random.Random(1))
 
@@ -140,6 +141,20 @@ def test_unmatched_has_no_receipt():
     assert (world.sent, world.receipts, world.letters) == ([], [], [])
 
 
+def test_what_comes_at_a_muted_time_has_a_receipt_and_is_not_sent():
+    world = World(mute={"days": "wed"})
+    assert (
+        world.handle(VALUE, encode(EVENT.model_copy(update={"received_at": NOW + timedelta(days=1)})))
+        == ["settled"] * 2
+    )
+    muted, told = world.receipts
+    assert (muted.outcome, muted.status, muted.rules, muted.attempts) == ("muted", "r: mute", ("r",), 0)
+    assert (told.outcome, told.received_at) == ("accepted", NOW + timedelta(days=1))
+    assert world.sent == ["e1"]
+    world.held.add(("e1", 0))
+    assert world.handle(VALUE) == ["spared"]
+
+
 def test_what_has_a_receipt_is_not_sent_again():
     world = World()
     world.held.add(("e1", 0))
@@ -197,3 +212,33 @@ def test_a_limit_is_kept_before_it_is_hit():
     world.handle(VALUE, VALUE, VALUE)
     assert world.waited == [300]
     assert len(world.receipts) == 3
+
+
+def test_the_whole_connection_waits_for_what_one_of_its_targets_was_told():
+    world = World(Unavailable("HTTP 429", retry_after=120), Delivered("HTTP 200", left=Allowance(10, 0, 100.0)))
+    budget, now = Budget(()), [0.0]
+    rules = Rules([Rule.model_validate({"name": "r", "match": "all", "notify": "t"})], {"t": TARGET}, "v1")
+
+    async def pause(seconds: float) -> None:
+        world.waited.append(budget.wait(now[0], urgent=True))
+        now[0] += seconds
+
+    world.delivery = Delivery("t", world, rules, world, pause, budget=budget, monotonic=lambda: now[0])
+    world.handle(VALUE)
+    assert 120 <= world.waited[0] <= 121
+    assert budget.wait(now[0], urgent=True) == 10, "the answer said that nothing is left"
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"limit": "101", "remaining": "3", "reset": "10"}, Allowance(101, 3, 10.0)),
+        ({"limit": "101", "remaining": "3"}, None),
+        ({"limit": "1e9", "remaining": "3", "reset": "10"}, None),
+        ({"limit": "10", "remaining": "11", "reset": "10"}, None),
+        ({"limit": "10", "remaining": "-1", "reset": "10"}, None),
+        ({"limit": "10", "remaining": "1", "reset": "99999"}, None),
+    ],
+)
+def test_what_the_headers_say_is_believed_only_when_it_makes_sense(headers, said):
+    assert allowance({f"x-ratelimit-{name}": value for name, value in headers.items()}) == said

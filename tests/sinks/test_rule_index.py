@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks.conditions import Conditions, compile_conditions
-from sinks.fields import Facts
+from sinks.facts import Facts
 from sinks.rule_index import RuleIndex
 
 WORDS = st.sampled_from(["alert", "Acme", "a*", "10.0.0.0/8", "10.1.2.3", "x"])

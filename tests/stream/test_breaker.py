@@ -29,10 +29,19 @@ def test_a_failed_probe_doubles_the_pause_and_a_good_one_closes():
     assert breaker.probing
     breaker.error(30.0, "x")
     assert breaker.silent_for(30.0) == 2 * FIRST_PAUSE
-    assert breaker.success()
+    assert breaker.success(90.0)
     assert not breaker.probing
     breaker.error(1000.0, "x")
     assert breaker.silent_for(1000.0) == FIRST_PAUSE
+
+
+def test_an_answer_to_what_was_asked_before_it_opened_is_no_probe():
+    breaker = Breaker(allowed_errors=0)
+    breaker.error(0.0, "status 503")
+    assert not breaker.success(0.2)
+    assert (breaker.probing, breaker.reason) == (True, "status 503")
+    breaker.error(30.0, "status 503")
+    assert breaker.silent_for(30.0) == 2 * FIRST_PAUSE
 
 
 def test_retry_after_opens_it_at_once_and_longer():
@@ -49,7 +58,7 @@ def test_it_never_pauses_longer_than_the_vendor_blocks(steps):
         if breaker.silent_for(now):
             continue
         if good:
-            breaker.success()
+            breaker.success(now)
         else:
             breaker.error(now, "x")
         assert 0 <= breaker.silent_for(now) <= LONGEST_PAUSE
@@ -76,7 +85,7 @@ class Caller(RuleBasedStateMachine):
         assert self.firewall.admit("us")
         self.firewall.answered("us", status)
         if status == 200:
-            assert self.breaker.success() == self.opened
+            assert self.breaker.success(self.now) == self.opened
             self.opened, self.pause = False, FIRST_PAUSE
         elif self.breaker.error(self.now, f"status {status}", retry_after):
             assert self.breaker.silent_for(self.now) == pytest.approx(max(self.pause, retry_after or 0.0))
@@ -120,7 +129,7 @@ def test_three_workers_who_tell_each_other_are_not_blocked(statuses, delays):
         assert firewall.admit("us"), firewall.stats.reasons
         firewall.answered("us", status)
         if status == 200:
-            workers[caller].success()
+            workers[caller].success(now)
         else:
             workers[caller].error(now, f"status {status}")
             told += [(now + delays[turn % len(delays)], other) for other in range(3) if other != caller]

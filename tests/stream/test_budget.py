@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from stream.budget import ASLEEP, REJOINING, SETTLING, Budget
+from stream.budget import APART, MEMBER, SETTLING, Budget
+from stream.slots import OperatorsBudget, Slots
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(virtual_time)
 
-RATE, PARTITIONS = 4.0, 12
+ALL, RATE, PARTITIONS = 4.5, 4.0, 12
+"""Calls a second of everybody, and of the stream."""
 
 
 def most_in_any_second(times):
@@ -24,11 +26,11 @@ def most_in_any_second(times):
 
 
 def test_without_a_partition_nothing_may_be_asked():
-    assert Budget(RATE).delay(0.0) == inf
+    assert Budget(Slots(ALL)).delay(0.0) == inf
 
 
 def test_a_new_share_waits_until_its_former_owner_has_noticed():
-    budget = Budget(RATE, clock=lambda: 0.0)
+    budget = Budget(Slots(ALL, lambda: 0.0))
     budget.share(set(range(12)), 12, 100.0)
     assert budget.delay(100.0) == SETTLING
     assert budget.settling(100.5) == SETTLING - 0.5
@@ -44,7 +46,7 @@ def test_while_the_group_divides_partitions_anew_nothing_is_asked():
 
     async def scenario():
         loop = asyncio.get_running_loop()
-        budget, times = Budget(RATE, clock=loop.time), []
+        budget, times = Budget(Slots(ALL, loop.time)), []
         budget.share(set(range(PARTITIONS)), PARTITIONS, loop.time() - SETTLING)
         await budget.take()
         budget.suspend()
@@ -72,13 +74,13 @@ def test_while_the_group_divides_partitions_anew_nothing_is_asked():
 def test_one_worker_calls_at_once_and_then_evenly():
     async def scenario():
         loop = asyncio.get_running_loop()
-        budget, times = Budget(RATE, clock=loop.time), []
+        budget, times = Budget(Slots(ALL, loop.time)), []
         budget.share({0}, 1, loop.time() - SETTLING)
         for _ in range(9):
             await budget.take()
             times.append(loop.time())
         assert times[0] == 0
-        assert times == pytest.approx([number / RATE for number in range(9)])
+        assert times == pytest.approx([number * APART / RATE for number in range(9)])
 
     virtual_time.run(scenario())
 
@@ -90,13 +92,19 @@ def test_however_partitions_are_shared_out_a_second_holds_no_more_calls_than_the
         loop, times = asyncio.get_running_loop(), []
 
         async def work(owned):
-            budget = Budget(RATE, clock=lambda: loop.time() + 1_700_000_000.1)
+            budget = Budget(Slots(ALL, lambda: loop.time() + 1_700_000_000.1))
             budget.share(owned, PARTITIONS, loop.time() - SETTLING)
             while True:
                 await budget.take()
                 times.append(loop.time())
 
-        workers = [
+        async def command():
+            budget = OperatorsBudget(Slots(ALL, lambda: loop.time() + 1_700_000_000.1))
+            while True:
+                await budget.leave()
+                times.append(loop.time())
+
+        workers = [asyncio.create_task(command())] + [
             asyncio.create_task(work({number for number, owner in enumerate(owners) if owner == each}))
             for each in set(owners)
         ]
@@ -104,18 +112,19 @@ def test_however_partitions_are_shared_out_a_second_holds_no_more_calls_than_the
         for worker in workers:
             worker.cancel()
         assert most_in_any_second(times) <= 5
-        assert len(times) >= 0.9 * 30 * RATE, "and the budget is used"
+        assert len(times) >= 0.9 * 30 * ALL, "and the budget is used"
 
     virtual_time.run(scenario())
 
 
 class Shares(RuleBasedStateMachine):
-    """Three workers who always have something to ask, while a group hands partitions to and fro."""
+    """Three workers and an operator who always have something to ask, while a group hands partitions to and fro."""
 
     def __init__(self):
         super().__init__()
         self.now = 0.0
-        self.budgets = [Budget(RATE, clock=lambda: 1_700_000_000.0 + self.now) for _ in range(3)]
+        self.budgets = [Budget(Slots(ALL, lambda: 1_700_000_000.0 + self.now)) for _ in range(3)]
+        self.operators = OperatorsBudget(Slots(ALL, lambda: 1_700_000_000.0 + self.now))
         self.times = []
 
     @rule(owners=st.lists(st.integers(0, 2), min_size=PARTITIONS, max_size=PARTITIONS))
@@ -136,6 +145,9 @@ class Shares(RuleBasedStateMachine):
                 if budget.delay(self.now) <= 0:
                     budget.used(self.now)
                     self.times.append(self.now)
+            if not self.operators.delay():
+                asyncio.run(self.operators.leave())
+                self.times.append(self.now)
             self.now += 0.01
 
     @invariant()
@@ -148,44 +160,40 @@ TestShares = Shares.TestCase
 TestShares.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
 
 
-def awake(now):
-    budget = Budget(RATE, clock=lambda: 1_700_000_000.0)
+def member(now, limit=MEMBER):
+    budget = Budget(Slots(ALL, lambda: 1_700_000_000.0), limit)
     budget.share(set(range(PARTITIONS)), PARTITIONS, now - SETTLING)
-    budget.turned(now)
+    budget.vouch(now)
     return budget
 
 
-def test_who_slept_beyond_its_session_asks_nothing_before_it_knows_what_it_owns():
-    budget = awake(100.0)
-    budget.turned(100.0 + ASLEEP)
-    assert budget.delay(100.0 + ASLEEP) == 0, "a slow machine is no reason"
-    budget.turned(150.0)
-    assert budget.delay(150.0) == REJOINING
-    budget.share(set(range(PARTITIONS)), PARTITIONS, 153.0)
-    assert budget.delay(153.0) == SETTLING
-    assert budget.delay(153.0 + SETTLING) == 0
+def test_a_worker_whose_heartbeats_go_unanswered_asks_nothing_until_one_is_answered():
+    """Its group may have given its partitions away, and nobody could tell it."""
+    budget = member(100.0)
+    assert budget.delay(100.0 + MEMBER) == 0
+    assert budget.delay(100.1 + MEMBER) == SETTLING
+    budget.vouch(109.0)
+    assert budget.delay(109.2) == 0, "it was a member then, so its share was its own all the while"
+    budget.vouch(105.0)
+    assert budget.delay(109.0 + MEMBER) == 0, "an older answer that comes late takes nothing back"
 
 
-def test_a_call_that_wakes_before_the_watch_does_is_held_back_too():
+def test_a_worker_that_slept_asks_nothing_on_the_strength_of_what_it_heard_before():
     async def scenario():
         loop = asyncio.get_running_loop()
-        budget = awake(loop.time() - 60.0)
-        await budget.take()
+        budget = member(loop.time())
+        await asyncio.sleep(60.0)
+        asking = asyncio.create_task(budget.take())
+        await asyncio.sleep(30.0)
+        assert not asking.done()
+        budget.vouch(loop.time() - 30.0)  # the answer to what was asked before
+        await asyncio.sleep(30.0)
+        assert not asking.done()
+        budget.vouch(loop.time())
+        await asking
         return loop.time()
 
-    assert virtual_time.run(scenario()) == REJOINING
-
-
-def test_the_watch_keeps_an_idle_worker_awake():
-    async def scenario():
-        loop = asyncio.get_running_loop()
-        budget = awake(loop.time())
-        watch = asyncio.create_task(budget.watch())
-        await asyncio.sleep(3600.0)
-        watch.cancel()
-        return budget.delay(loop.time())
-
-    assert virtual_time.run(scenario()) == 0
+    assert virtual_time.run(scenario()) <= 121.0
 
 
 @given(
@@ -203,7 +211,7 @@ def test_calls_that_a_busy_loop_makes_late_do_not_arrive_in_a_heap(owners, laten
             times.append(loop.time())
 
         async def work(owned):
-            budget = Budget(RATE, clock=lambda: loop.time() + 1_700_000_000.1)
+            budget = Budget(Slots(ALL, lambda: loop.time() + 1_700_000_000.1))
             budget.share(owned, PARTITIONS, loop.time() - SETTLING)
             async with asyncio.TaskGroup() as calls:
                 for number in range(1000):
@@ -225,7 +233,7 @@ def test_calls_that_a_busy_loop_makes_late_do_not_arrive_in_a_heap(owners, laten
 
 
 def test_it_tells_what_is_left():
-    budget = awake(0.0)
+    budget = member(0.0, inf)
     for number in range(30):
         budget.used(number / 2)
     assert budget.left(14.5) == pytest.approx(RATE - 2.0)
@@ -238,7 +246,7 @@ def test_it_tells_what_is_left():
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])
 def test_a_clock_that_is_set_does_not_stop_the_calls(step):
     wall = [1_700_000_000.0]
-    budget = Budget(RATE, clock=lambda: wall[0])
+    budget = Budget(Slots(ALL, lambda: wall[0]))
     budget.share({0, 1, 2}, PARTITIONS, -SETTLING)
     budget.used(0.0)
     wall[0] += step

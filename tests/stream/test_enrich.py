@@ -22,6 +22,7 @@ from stream.enrich import GRACE, Enricher, needs_alert
 from stream.fetching import NotFound
 from stream.lookups import Exhausted
 from stream.names import Names
+from stream.slots import Slots
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)
@@ -37,7 +38,7 @@ class Lookups:
     def __init__(self, *script, known=None):
         self.script, self._known = list(script), known
         self.asked, self.names_asked = [], []
-        self.names, self.breaker, self.budget = Names(), Breaker(), Budget(4.0)
+        self.names, self.breaker, self.budget = Names(), Breaker(), Budget(Slots(4.5))
 
     def known(self, _uuid, since):
         return self._known if self._known and self._known.fetched_at >= since else None

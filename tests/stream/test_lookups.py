@@ -14,6 +14,7 @@ from stream.breaker import Breaker
 from stream.budget import SETTLING, Budget
 from stream.fetching import NotFound
 from stream.lookups import Exhausted, Lookups
+from stream.slots import Slots
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)
@@ -71,10 +72,10 @@ async def after(seconds, run):
 
 
 @asynccontextmanager
-async def asking(api, *, rate=4.0, batch_size=50, owned=1, partitions=1, checked=True):
+async def asking(api, *, rate=4.5, batch_size=50, owned=1, partitions=1, checked=True):
     """Ask as a worker whose share is settled, after its check of the list, or with questions from the start."""
     loop = asyncio.get_running_loop()
-    budget = Budget(rate, clock=loop.time)
+    budget = Budget(Slots(rate, loop.time))
     budget.share(set(range(owned)), partitions, loop.time() - SETTLING)
     lookups = Lookups(api, budget, Breaker(), batch_size, 0.02)
     task = asyncio.create_task(after(0.0 if checked else 0.01, lookups.run))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib.util
+import itertools
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from stream.lookups import Lookups
 from stream.marks import Marks
 from stream.partition import AHEAD, Partition
 from stream.restore import Restored, apply_enriched
+from stream.slots import Slots
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)
@@ -112,7 +114,7 @@ class Site:
     async def running(self):
         loop = asyncio.get_running_loop()
         start, self.origin = self.now, loop.time()
-        budget = Budget(4.0, clock=loop.time)
+        budget = Budget(Slots(4.5, loop.time))
         budget.share({0}, 1, loop.time() - SETTLING)
         lookups = Lookups(self.api, budget, Breaker(), 50, 0.02)
         now = lambda: start + timedelta(seconds=loop.time() - self.origin) + (self.now - start)  # noqa: E731
@@ -271,6 +273,38 @@ def test_pending_events_are_completed_once_by_whoever_owns_the_partition_then():
             await asyncio.sleep(30)
         assert sorted(event.revision for event in site.kafka.enriched()) == [0] * 5 + [1] * 5
         assert all(event.alert["title"] == "T" for event in site.kafka.enriched() if event.revision)
+
+    check(scenario)
+
+
+def test_an_alert_that_is_not_readable_yet_is_asked_for_after_2_5_and_10_seconds_and_completed():
+    async def scenario():
+        site = Site()
+        loop = asyncio.get_running_loop()
+        hidden = str(uuid.UUID(int=5))
+        site.api.unknown.add(hidden)
+        asked, listed = [], site.api.listed
+
+        async def noted(uuids):
+            if hidden in uuids:
+                asked.append(loop.time())
+            return await listed(uuids)
+
+        site.api.listed = noted
+        async with site.running():
+            await asyncio.sleep(1)
+            site.put(alert(5), at=START + timedelta(seconds=1))
+            await asyncio.sleep(17)
+            assert [event.enrichment.status for event in site.kafka.enriched()] == ["pending"]
+            assert site.kafka.enriched()[0].enrichment.reason == "not shown by the Alert API yet"
+            site.api.unknown.clear()
+            await asyncio.sleep(25)
+        gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
+        # Twice within the deadline of the event itself; then the pending one asks with pauses of its own.
+        assert gaps[0] == pytest.approx(2.0, abs=0.3)
+        assert gaps[-3:] == pytest.approx([2.0, 5.0, 10.0], abs=0.5)
+        assert [event.revision for event in site.kafka.enriched()] == [0, 1]
+        assert site.kafka.enriched()[1].alert["title"] == "T"
 
     check(scenario)
 

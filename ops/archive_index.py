@@ -1,0 +1,144 @@
+"""The archive as an index of the enriched topic: in which record, and in which file, something about an alert is."""
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from events.headers import KafkaHeaders
+from sinks.archive import layout
+from sinks.archive.manifest import Entry, Manifest
+from sinks.archive.storage import Folder
+
+COLUMNS = ["event_id", "revision", "alert_uuid", "short_id", "received_at", "kafka_offset"]
+
+
+class Row(NamedTuple):
+    """Where an enriched record is, in the topic and in the archive."""
+
+    event_id: str
+    revision: int
+    alert_uuid: str | None
+    short_id: str | None
+    received_at: datetime
+    offset: int
+    partition: int
+    path: str
+
+
+@dataclass
+class Found:
+    """What the archive told, and how far back it was asked."""
+
+    rows: list[Row] = field(default_factory=list)
+    next_offsets: dict[int, int] = field(default_factory=dict)
+    """By partition, the first offset that is not archived yet."""
+    back_to: datetime | None = None
+    """Older entries were not looked into: the time was up."""
+    gone: list[str] = field(default_factory=list)
+    """Files that the manifest lists and that are not there."""
+
+
+def partitions(root: Path, topic: str) -> list[int]:
+    """Return the partitions the archive knows of a topic; none where there is no archive."""
+    names = Folder(root).names(f"{layout.MANIFEST}/{topic}")
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def search(
+    root: Path,
+    topic: str,
+    numbers: Collection[int],
+    column: Collection[str],
+    value: str,
+    seconds: float,
+    *,
+    first: bool,
+) -> Found:
+    """Find rows in which one of the columns has a value, the newest files first, for so many seconds.
+
+    With `first` the first file with such a row is enough. Raises BrokenManifest.
+    """
+    found, until = Found(), time.monotonic() + seconds
+    for entry in _newest_first(root, topic, numbers, found):
+        for file in entry.files:
+            found.rows += _rows(root, file.path, entry.partition, column, value, found)
+        if first and found.rows:
+            break
+        if time.monotonic() > until:
+            found.back_to = entry.created_at
+            break
+    found.rows.sort(key=lambda row: (row.partition, row.offset))
+    return found
+
+
+@dataclass
+class Archived:
+    """An enriched record that Kafka has no more, with as much of it as the archive keeps."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    timestamp: int = -1
+    headers: KafkaHeaders = ()
+
+
+def records(root: Path, found: Found, known: Collection[int]) -> list[Archived]:
+    """Return the records of rows that are not among the known offsets."""
+    records = []
+    for path in sorted({row.path for row in found.rows if row.offset not in known}):
+        wanted = [row.offset for row in found.rows if row.path == path and row.offset not in known]
+        table = pq.ParquetFile(root / path).read(columns=["kafka_topic", "kafka_partition", "kafka_offset", "record"])
+        rows = table.filter(pc.is_in(table["kafka_offset"], pa.array(wanted, pa.int64()))).to_pylist()
+        records += [
+            Archived(row["kafka_topic"], row["kafka_partition"], row["kafka_offset"], row["record"].encode())
+            for row in rows
+        ]
+    return records
+
+
+def _newest_first(root: Path, topic: str, numbers: Collection[int], found: Found) -> Iterator[Entry]:
+    """Yield entries from the end of each partition, a round of all partitions at a time."""
+    folder = Folder(root)
+    left = {number: Manifest(folder, topic, number) for number in numbers}
+    sequences = {number: manifest.sequences() for number, manifest in left.items()}
+    while left:
+        for number in list(left):
+            if not sequences[number]:
+                del left[number]
+                continue
+            entry, _ = left[number].read(sequences[number].pop())
+            found.next_offsets.setdefault(number, entry.next_offset)
+            yield entry
+
+
+def _rows(root: Path, path: str, partition: int, columns: Collection[str], value: str, found: Found) -> list[Row]:
+    try:
+        file = pq.ParquetFile(root / path)
+    except FileNotFoundError:
+        found.gone.append(path)
+        return []
+    with file:
+        keys = file.read(columns=list(columns))
+        mask = None
+        for column in columns:
+            same = pc.fill_null(pc.equal(keys[column], value), False)
+            mask = same if mask is None else pc.or_(mask, same)
+        if not pc.any(mask).as_py():
+            return []
+        rows = file.read(columns=COLUMNS).filter(mask).to_pylist()
+    return [
+        Row(
+            row["event_id"], row["revision"], row["alert_uuid"], row["short_id"], row["received_at"],
+            row["kafka_offset"], partition, path,
+        )
+        for row in rows
+    ]  # fmt: skip

@@ -1,0 +1,113 @@
+"""What became of one enriched record at one target: its receipts, or why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from events.records import EnrichedEvent, Receipt
+from sinks.explain import Explanation, explain
+from sinks.rules import Rules
+
+ATTEMPTING = "attempting"
+"""Outcome of a receipt written before a message is sent; without one that says how it ended, nobody knows."""
+
+SHOWN = frozenset({"delivered", "accepted", "digested", "by_fallback"})
+"""Outcomes of messages that a person can see."""
+
+ALWAYS = ("archive",)
+"""Readers of the enriched topic that no rule is asked for."""
+
+
+class Place(NamedTuple):
+    """How far a target's group has come in the partition: everything below `base`, and these runs above it."""
+
+    base: int
+    runs: tuple[tuple[int, int], ...] = ()
+
+    def has(self, offset: int) -> bool:
+        """Say whether a record has come to its end."""
+        return offset < self.base or any(start <= offset < end for start, end in self.runs)
+
+
+class Slip(NamedTuple):
+    """A receipt and when it was written."""
+
+    receipt: Receipt
+    at: datetime
+
+
+@dataclass
+class Told:
+    """What one target did with one revision of an event, in the normal course or in a job that sent it again."""
+
+    target: str
+    revision: int
+    state: str
+    job: str | None = None
+    at: datetime | None = None
+    latency: float | None = None
+    status: str = ""
+    attempts: int = 0
+    rules: tuple[str, ...] = ()
+    rules_version: str = ""
+    digest: str | None = None
+    run_id: str | None = None
+    twice: str = ""
+    """Why it may have been shown twice; empty where it was not."""
+    why: list[str] = field(default_factory=list)
+
+
+def from_receipts(target: str, revision: int, job: str | None, slips: Sequence[Slip]) -> Told:
+    """Say what the receipts of one target, revision and job tell."""
+    ends = [slip for slip in slips if slip.receipt.outcome != ATTEMPTING]
+    begun = len(slips) - len(ends)
+    last, at = (ends or slips)[-1]
+    shown = [slip for slip in ends if slip.receipt.outcome in SHOWN]
+    twice = ""
+    if len(shown) > 1:
+        twice = f"{len(shown)} receipts say that it was taken"
+    elif begun > len(ends):
+        twice = "a try was begun, and no receipt says how it ended"
+    state = last.outcome if ends else "being sent, or cut off"
+    why = [last.status] if last.outcome == "dead_letter" and last.status else []
+    return Told(
+        target, revision, state, job, at, last.latency, last.status, last.attempts, tuple(last.rules),
+        last.rules_version, last.digest_id, last.run_id, twice, why,
+    )  # fmt: skip
+
+
+def without_receipt(
+    target: str, event: EnrichedEvent, offset: int, rules: Rules | None, place: Place | None, *, waits: int | None
+) -> Told:
+    """Say why a target has no receipt of a record; `waits` is how many places before it are still open."""
+    told = Told(target, event.revision, "")
+    if place is None:
+        told.state = "never ran"
+    elif not place.has(offset):
+        told.state = "waiting"
+        told.why = [f"{waits} places of the partition are before it" if waits else "it is the next one"]
+    if rules is None or target not in rules.targets:
+        told.state = told.state or "finished without a receipt"
+        told.why.append("no rules file at hand says whether it wants this")
+        return told
+    decision = rules.decide(event, target)
+    told.rules, told.rules_version = decision.rules, decision.version
+    explanations = [explain(rule, event) for rule in rules.rules if target in rule.notify]
+    if not decision.notify:
+        told.state = "not matched"
+        told.why = [_because(one) for one in explanations] or ["no rule names this target"]
+    elif not told.state:
+        told.state = "no receipt"
+        names = ", ".join(decision.rules)
+        told.why = [
+            f"today's rules match ({names}): other rules then, a later start, or the receipt is lost or not read"
+        ]
+    return told
+
+
+def _because(one: Explanation) -> str:
+    if one.notifies:
+        return f"{one.rule}: it was told when the alert was still waited for (on_complete)"
+    failing = "; ".join(reason.condition for reason in one.reasons if reason.verdict is not True)
+    return f"{one.rule}: not {failing}"

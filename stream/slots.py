@@ -1,0 +1,80 @@
+"""Time cut into slots of one call each: whoever shares the vendor's limit calls in a slot of its own."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import floor
+
+OPERATORS = 0.5
+"""Slots a second that are the operator's commands'; they run one at a time."""
+OPEN = 0.2
+"""The part of a slot in which its call may go.
+
+Calls of the vendor's 4.5 slots a second (SEKOIA_REQUESTS_PER_SECOND) are then six in at least 5 / 4.5 - 0.2 / 4.5 =
+1.066 s, so that any second holds five. What is left over, 66 ms, is for the way to the vendor and for the hosts' clocks,
+which NTP keeps closer than that.
+"""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """`rate` slots a second of the wall clock; of each round of them the last one is the operator's."""
+
+    rate: float
+    clock: Callable[[], float] = time.time
+
+    @property
+    def round(self) -> int:
+        """How many slots make a round."""
+        return max(2, round(self.rate / OPERATORS))
+
+    @property
+    def stream(self) -> float:
+        """Slots a second that are the stream's."""
+        return self.rate * (self.round - 1) / self.round
+
+    def now(self, early: float = 0.0) -> int:
+        """Return the number of the present slot, for somebody who is so many seconds early."""
+        return floor((self.clock() + early) * self.rate)
+
+    def turn(self, slot: int) -> int | None:
+        """Return which of the stream's slots this is, counted through; None for one of the operator's."""
+        rounds, place = divmod(slot, self.round)
+        return rounds * (self.round - 1) + place if place < self.round - 1 else None
+
+    def until(self, mine: Callable[[int], bool], used: int, within: int, early: float = 0.0) -> float:
+        """Return the seconds until the next slot that is `mine` and not `used`, looking `within` so many ahead."""
+        wall = (self.clock() + early) * self.rate
+        slot = floor(wall)
+        first = slot if wall - slot < OPEN else slot + 1
+        for each in range(first, first + within):
+            if mine(each) and each != used:
+                return max(0.0, (each - wall) / self.rate)
+        return within / self.rate
+
+
+class OperatorsBudget:
+    """Calls of one operator's command, in the slots left to it."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._used = -1
+
+    @property
+    def rate(self) -> float:
+        """Calls per second the command may make."""
+        return self._slots.rate - self._slots.stream
+
+    async def take(self) -> None:
+        """Let a call be prepared; a command makes one at a time, and `leave` holds it back."""
+
+    def delay(self) -> float:
+        """Return the seconds until the next call may go."""
+        return self._slots.until(lambda slot: self._slots.turn(slot) is None, self._used, 2 * self._slots.round + 1)
+
+    async def leave(self) -> None:
+        """Wait until the first byte of the next call may go."""
+        while wait := self.delay():
+            await asyncio.sleep(wait)
+        self._used = self._slots.now()

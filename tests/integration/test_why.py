@@ -1,0 +1,100 @@
+"""The life of one alert, looked up in a running pipeline: what came, what was made of it, who was told."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox import evidence, pipeline
+from sandbox.pipeline import Pipeline
+from sandbox.plan import bare_environment
+
+pytestmark = pytest.mark.kafka
+
+OTHERS = 30
+PATIENCE = 120.0
+RULES = """\
+targets:
+  teams: {{type: teams, url: "{url}"}}
+  quiet: {{type: log}}
+rules:
+  - {{name: all alerts, match: {{type: alert}}, notify: teams}}
+  - {{name: cases alone, match: {{type: case}}, notify: quiet}}
+unmatched: drop
+"""
+
+
+def test_the_whole_life_of_an_alert_is_shown(tmp_path: Path) -> None:
+    asyncio.run(_life(tmp_path))
+
+
+async def _life(folder: Path) -> None:
+    async with pipeline.running(folder, seed=5, quirks=(), announce=lambda _: None, say=lambda _: None) as site:
+        (folder / "tocsin.yml").write_text(RULES.format(url=site.layout.teams_url), "utf-8")
+        others = [site.tenant.create_alert() for _ in range(OTHERS)]
+        body = site.tenant.create_alert()
+        uuid, short_id = body["attributes"]["uuid"], body["attributes"]["short_id"]
+        await _post(site, [*others, body, body])
+        await _settled(site, OTHERS + 1)
+        life = json.loads(await _why(site, folder, uuid, "--json"))
+        (event,) = life["events"]
+        assert [each["fate"] for each in event["arrivals"]] == ["enriched", "duplicate"]
+        assert {each["hook"] for each in event["arrivals"]} == {"selftest"}
+        (revision,) = event["revisions"]
+        assert (revision["status"], revision["what"]) == ("complete", "alert created")
+        assert (folder / "archive" / revision["file"]).exists()
+        told = {each["target"]: each for each in event["targets"]}
+        assert told["teams"]["state"] == "accepted"
+        assert told["teams"]["latency"] > 0
+        assert told["quiet"]["state"] == "not matched"
+        assert told["quiet"]["why"] == ["cases alone: not type: case"]
+        by_short_id = json.loads(await _why(site, folder, short_id, "--json"))
+        by_event_id = json.loads(await _why(site, folder, event["event_id"], "--json"))
+        assert by_short_id["key"] == by_event_id["key"] == uuid
+        page = await _why(site, folder, uuid)
+        assert max(map(len, page.splitlines())) <= 80
+        for said in ("taken by the stream", "a copy; the stream dropped it", "revision 0: complete", "not type: case"):
+            assert said in " ".join(page.split())
+        assert "Nothing named ALnever" in await _why(site, folder, "ALnever", code=2)
+
+
+async def _post(site: Pipeline, bodies: list[dict[str, Any]]) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=30.0) as client:
+        for each in bodies:
+            (await client.post(site.layout.hook_url, json=each)).raise_for_status()
+
+
+async def _settled(site: Pipeline, count: int) -> None:
+    """Wait until so many events have a receipt and a row."""
+    topic = f"{site.kafka.topic_prefix}enriched.v1"
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await evidence.from_topics(site.kafka)
+            rows = evidence.archived_rows(site.layout.data / "archive", topic)
+            if len(found.receipts) >= count and len(rows) >= count:
+                return
+            await asyncio.sleep(0.5)
+
+
+async def _why(site: Pipeline, folder: Path, *arguments: str, code: int = 0) -> str:
+    settings = {
+        "KAFKA_BOOTSTRAP_SERVERS": site.kafka.bootstrap_servers,
+        "TOCSIN_DATA": str(folder),
+        "TOCSIN_RULES": str(folder / "tocsin.yml"),
+        "SINKS_ALLOW_NETWORKS": os.environ["SINKS_ALLOW_NETWORKS"],
+        "COLUMNS": "80",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "ops", "why", *arguments),
+        env=bare_environment() | settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == code, err.decode()
+    return (err if code else out).decode()
