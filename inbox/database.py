@@ -71,7 +71,7 @@ class Database:
         """
         self.path = path
         self._lock = threading.Lock()
-        self._local = threading.local()
+        self._idle: list[sqlite3.Connection] = []
         self._opened: list[sqlite3.Connection] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -112,16 +112,19 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Hold this thread's reading connection in one unchanging view of the data."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
+        """Hold a reading connection in one unchanging view of the data."""
+        # A connection of its own for each thread would outlive it, and threads of a web server come and go all night.
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
             connection.executescript(_PRAGMAS + "PRAGMA query_only = 1; PRAGMA mmap_size = 268435456;")
         connection.execute("BEGIN")
         try:
             yield connection
         finally:
             connection.execute("ROLLBACK")
+            self._idle.append(connection)
 
     def close(self) -> None:
         """Close every connection; nobody may use it any more."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -18,11 +19,22 @@ from events.topics import Topics
 from inbox import metrics, notification
 from inbox.store import Batch, Store
 
-LOOK_FOR_PARTITIONS = 60.0
+LOOK_FOR_PARTITIONS = 30.0
+"""Seconds between two looks at the topics: for new partitions, and whether the cluster answers at all."""
+
 TELL_GROUP = 2.0
 """Seconds between two commits to the group: only so that its lag can be seen, the store's word counts."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one look at the topics brought."""
+
+    records: int = 0
+    delivered: frozenset[int] = frozenset()
+    """Threads that got receipts."""
 
 
 class Feeder:
@@ -68,34 +80,34 @@ class Feeder:
     ) -> None:
         await self._consumer.stop()
 
-    async def step(self) -> bool:
-        """Read once and write; tell whether there was anything. Raises NotReady when records are gone."""
+    async def step(self) -> Step:
+        """Read once and write; tell what there was. Raises NotReady when records are gone."""
         try:
             batch = await self._consumer.getmany(timeout_ms=200, max_records=1000)
         except OffsetOutOfRangeError:
             await self._place()
-            return False
+            return Step()
         self.read_at = time.monotonic()
-        if batch:
-            await asyncio.to_thread(self._take, batch)
+        done = await asyncio.to_thread(self._take, batch) if batch else Step()
         await self._tell_group()
         if time.monotonic() - self._looked_at > LOOK_FOR_PARTITIONS:
-            await self._place()
-        return bool(batch)
+            await self._look_for_partitions()
+        return done
 
-    def _take(self, records: dict[TopicPartition, list[ConsumerRecord]]) -> None:
+    def _take(self, records: dict[TopicPartition, list[ConsumerRecord]]) -> Step:
         batch = Batch()
         for partition, found in records.items():
             for record in found:
                 self._read(batch, record)
             after = found[-1].offset + 1
             batch.positions[partition.topic, partition.partition] = (self._positions[partition], after)
-        self._store.take(batch)
+        delivered = self._store.take(batch)
         self._positions |= {partition: found[-1].offset + 1 for partition, found in records.items()}
         for event, _ in batch.notifications:
             metrics.AGE.observe(max(0.0, time.time() - event.received_at))
         metrics.NOTIFICATIONS.inc(len(batch.notifications))
         metrics.RECEIPTS.inc(len(batch.receipts))
+        return Step(len(batch.notifications) + len(batch.receipts), frozenset(delivered))
 
     def _read(self, batch: Batch, record: ConsumerRecord) -> None:
         try:
@@ -110,8 +122,14 @@ class Feeder:
                 "unreadable", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error)
             )
 
+    async def _look_for_partitions(self) -> None:
+        """Place the consumer anew only where there are new ones: what it has fetched would be thrown away."""
+        self._looked_at = time.monotonic()
+        if set(await _partitions(self._kafka, self._enriched, self._receipts)) != set(self._positions):
+            await self._place()
+
     async def _place(self) -> None:
-        """Assign every partition there is, at the store's position; new ones begin where `_first` says."""
+        """Assign every partition there is, at the store's position; those added later begin at their start."""
         self._looked_at = time.monotonic()
         partitions = await _partitions(self._kafka, self._enriched, self._receipts)
         known = self._store.positions()

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import orjson
@@ -20,6 +21,12 @@ COUNT_EVERY = 1.0
 HEARTBEAT = 15.0
 """Seconds of silence after which a page is told that the connection lives."""
 
+RECHECK = 5.0
+"""Seconds after which a stream asks again whether its reader is still let in: a link may have been taken back."""
+
+DELIVERED = 1000
+"""Threads with new receipts told of at once; a page shows one of them."""
+
 WAITING = 32
 """Messages a slow page may have waiting; then its connection is closed, and it resumes where it was."""
 
@@ -27,20 +34,32 @@ Queue = asyncio.Queue[bytes | None]
 
 
 class Live:
-    """The pages that are open; `wake` it after each write, `close` it at the end."""
+    """The pages that are open; `wake` it after each write, `watch` it, `close` it at the end."""
 
-    def __init__(self, database: Database, pages: Pages) -> None:
+    def __init__(self, database: Database, pages: Pages, *, trouble: Callable[[], str | None] = lambda: None) -> None:
+        """Take what says why nothing new can come in just now: a quiet page must not pass for a quiet night."""
         self._database = database
+        self._trouble = trouble
         self._pages = pages
         self._channels: dict[tuple[str, str], Channel] = {}
         self._readers: dict[str, set[Queue]] = {}
         self._counted: dict[str, int] = {}
         self._changed = asyncio.Event()
         self._counter: asyncio.Task[None] | None = None
+        self._delivered: set[int] = set()
+        self._broken = asyncio.Event()
+        self._error: BaseException | None = None
         self._closed = False
 
-    def wake(self) -> None:
-        """Say that something was written."""
+    async def watch(self) -> None:
+        """Wait until pages can no longer be told what comes in, and raise why."""
+        await self._broken.wait()
+        if self._error:
+            raise self._error
+
+    def wake(self, delivered: Iterable[int] = ()) -> None:
+        """Say that something was written, and which threads got receipts."""
+        self._delivered.update(delivered)
         self._changed.set()
         for channel in self._channels.values():
             channel.changed.set()
@@ -63,8 +82,13 @@ class Live:
         self._counted.pop(reader, None)
         self._changed.set()
 
-    async def stream(self, filters: Filters, reader: str, after: int) -> AsyncIterator[bytes]:
-        """Yield what changed since the clock stood at `after`, and everything from then on, without a gap."""
+    async def stream(
+        self, filters: Filters, reader: str, after: int, let_in: Callable[[], bool] = lambda: True
+    ) -> AsyncIterator[bytes]:
+        """Yield what changed since the clock stood at `after`, and everything from then on, without a gap.
+
+        It ends when the reader is `let_in` no longer.
+        """
         queue: Queue = asyncio.Queue(WAITING)
         channel = self._channel(filters, reader)
         # First listen, then look: what is written in between comes twice rather than not at all.
@@ -76,11 +100,17 @@ class Live:
         try:
             yield b"retry: 1000\n\n"
             yield (await asyncio.to_thread(channel.message, after))[0]
+            yield self._beat()
+            checked = time.monotonic()
             while not self._closed:
                 try:
                     message = await asyncio.wait_for(queue.get(), HEARTBEAT)
                 except TimeoutError:
-                    message = b"event: beat\ndata: 1\n\n"
+                    message = self._beat()
+                if time.monotonic() - checked >= RECHECK:
+                    if not let_in():
+                        return
+                    checked = time.monotonic()
                 if message is None:
                     return
                 yield message
@@ -92,14 +122,24 @@ class Live:
                 channel.stop()
                 self._channels.pop(channel.key, None)
 
+    def _beat(self) -> bytes:
+        return _message("beat", {"trouble": self._trouble()})
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Note a task that ended by itself: a page that hears nothing of it would look live for ever."""
+        if not task.cancelled() and (error := task.exception()):
+            self._error = error
+            self._broken.set()
+
     def _channel(self, filters: Filters, reader: str) -> "Channel":
         key = (filters.address(), reader if filters.state else "")
         if key not in self._channels:
             with self._database.reading() as connection:
                 now = Listing(filters).page(connection).clock
-            self._channels[key] = Channel(key, self._messages(filters, key[1]), now)
+            self._channels[key] = Channel(key, self._messages(filters, key[1]), now, self._ended)
         if self._counter is None:
             self._counter = asyncio.create_task(self._count(), name="unread counts")
+            self._counter.add_done_callback(self._ended)
         return self._channels[key]
 
     def _messages(self, filters: Filters, reader: str) -> Callable[[int], tuple[bytes, int]]:
@@ -111,10 +151,11 @@ class Live:
         return message
 
     async def _count(self) -> None:
-        """Tell readers how many threads they have not read, at most once a second."""
+        """Tell readers how many threads they have not read, and which got receipts, at most once a second."""
         while True:
             await self._changed.wait()
             self._changed.clear()
+            self._tell_delivered()
             for reader in [name for name, queues in self._readers.items() if queues]:
                 count = await asyncio.to_thread(self._unread, reader)
                 if self._counted.get(reader) != count:
@@ -122,6 +163,15 @@ class Live:
                     for queue in self._readers[reader]:
                         _put(queue, _message("unread", {"count": count}))
             await asyncio.sleep(COUNT_EVERY)
+
+    def _tell_delivered(self) -> None:
+        if not self._delivered:
+            return
+        message = _message("delivered", {"threads": sorted(self._delivered, reverse=True)[:DELIVERED]})
+        self._delivered = set()
+        for queues in self._readers.values():
+            for queue in queues:
+                _put(queue, message)
 
     def _unread(self, reader: str) -> int:
         with self._database.reading() as connection:
@@ -131,13 +181,20 @@ class Live:
 class Channel:
     """The pages with the same filters, and the task that tells them what changed."""
 
-    def __init__(self, key: tuple[str, str], message: Callable[[int], tuple[bytes, int]], now: int) -> None:
+    def __init__(
+        self,
+        key: tuple[str, str],
+        message: Callable[[int], tuple[bytes, int]],
+        now: int,
+        ended: Callable[[asyncio.Task[None]], None],
+    ) -> None:
         self.key = key
         self.message = message
         self.queues: set[Queue] = set()
         self.changed = asyncio.Event()
         self._now = now
         self._task = asyncio.create_task(self._run(), name=f"channel {key[0]}")
+        self._task.add_done_callback(ended)
 
     def stop(self) -> None:
         """End the task."""

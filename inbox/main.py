@@ -79,11 +79,12 @@ class _Inbox:
         self._kafka = kafka
         self._database = database
         pages = Pages()
-        self._live = Live(database, pages)
+        self._live = Live(database, pages, trouble=self._silence)
         self._store = Store(database, settings.burst.total_seconds())
         pipeline = Pipeline(settings.room_addresses(), kafka)
         self._app = create_app(database, access, pages, self._live, pipeline)
         self._feeder: Feeder | None = None
+        self._born = time.monotonic()
 
     async def serve(self) -> None:
         """Serve until a signal, or until the feeder cannot go on."""
@@ -95,7 +96,10 @@ class _Inbox:
             public, admin = _server(self._app), _server(create_admin(self._trouble))
             feeding = asyncio.create_task(self._feed(), name="feeder")
             sweeping = asyncio.create_task(self._sweep(), name="sweeper")
-            watching = asyncio.create_task(lag_watch.run(self._kafka), name="lag")
+            watching = (
+                asyncio.create_task(lag_watch.run(self._kafka), name="lag"),
+                asyncio.create_task(self._live.watch(), name="pages"),
+            )
             serving = [
                 asyncio.create_task(server.serve([sock]))
                 for server, sock in ((public, public_socket), (admin, admin_socket))
@@ -105,13 +109,14 @@ class _Inbox:
                 asyncio.get_running_loop().add_signal_handler(number, stopped.set)
             stopping = asyncio.create_task(stopped.wait())
             log.info("inbox_ready", url=f"http://{settings.host}:{settings.port}/", database=str(settings.path()))
-            await asyncio.wait([feeding, sweeping, watching, stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
+            ours = (feeding, sweeping, *watching)
+            await asyncio.wait([*ours, stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
             self._live.close()
             public.should_exit = admin.should_exit = True
-            ended = [task for task in (feeding, sweeping, watching) if task.done()]
-            for task in (feeding, sweeping, watching, stopping):
+            ended = [task for task in ours if task.done()]
+            for task in (*ours, stopping):
                 task.cancel()
-            await asyncio.wait([feeding, sweeping, watching, *serving], timeout=5)
+            await asyncio.wait([*ours, *serving], timeout=5)
             for task in ended:
                 task.result()
         log.info("inbox_stopped")
@@ -130,8 +135,9 @@ class _Inbox:
                         log.info("kafka_back")
                     away = False
                     while True:
-                        if await feeder.step():
-                            self._live.wake()
+                        read = await feeder.step()
+                        if read.records:
+                            self._live.wake(read.delivered)
             except (KafkaError, KafkaConnectionError, OSError) as error:
                 if not away:
                     log.warning("kafka_away", error=repr(error))
@@ -145,6 +151,10 @@ class _Inbox:
             if left:
                 log.info("swept", threads=left)
             await asyncio.sleep(SWEEP_EVERY)
+
+    def _silence(self) -> str | None:
+        """Say what pages show when nothing can come in; a start is given the time it takes."""
+        return None if time.monotonic() - self._born < SILENT else self._trouble()
 
     def _trouble(self) -> str | None:
         silent = time.monotonic() - (self._feeder.read_at if self._feeder else 0.0)

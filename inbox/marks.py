@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from inbox import reading
@@ -12,6 +12,7 @@ from inbox.listing import Listing
 from inbox.live import Live
 
 Number = Annotated[int, Body(ge=0, lt=1 << 62)]
+Row = Annotated[int, Path(ge=0, lt=1 << 62)]
 
 
 def marks(database: Database, live: Live) -> APIRouter:
@@ -40,7 +41,7 @@ def marks(database: Database, live: Live) -> APIRouter:
         return Response(status_code=204)
 
     @router.post("/bursts/{number}/read")
-    async def mark_burst(request: Request, number: int, read: Annotated[bool, Body(embed=True)] = True) -> Response:
+    async def mark_burst(request: Request, number: Row, read: Annotated[bool, Body(embed=True)] = True) -> Response:
         filters = Filters.read(request.query_params.multi_items())
         members = await run_in_threadpool(burst, number, filters, request.state.reader, read)
         live.seen(request.state.reader, {"threads": members, "rows": [number], "read": read})

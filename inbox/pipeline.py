@@ -15,6 +15,12 @@ from inbox.lag import Lag, Lags
 State = Literal["well", "watch", "wrong"]
 
 ANSWER_WITHIN = 1.5
+LOOK_EVERY = 2.0
+"""Seconds for which one look serves everybody: rooms are asked, and rates are counted, between looks this far apart."""
+
+STALE = 30.0
+"""Seconds after which an earlier look says nothing about the rate of now."""
+
 LAG_EVERY = 4.0
 LAG_WITHIN = 10.0
 LATE, TOO_LATE = 30.0, 300.0
@@ -54,15 +60,24 @@ class Pipeline:
         self._kafka_says = "not asked yet"
         self._lags_at = -LAG_EVERY
         self._asking: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[Glance] | None = None
+        self._looked_at = 0.0
 
     async def look(self) -> Glance:
-        """Look at everything at once; lag is at most some seconds old."""
+        """Look at everything at once, or return the look of a moment ago; lag is at most some seconds old."""
+        done = self._looking is None or self._looking.done()
+        if self._looking is None or (done and time.monotonic() - self._looked_at > LOOK_EVERY):
+            self._looking = asyncio.create_task(self._look(), name="glance")
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> Glance:
         if self._asking is None and time.monotonic() - self._lags_at > LAG_EVERY:
             self._asking = asyncio.create_task(self._ask_kafka(), name="lag")
         async with httpx.AsyncClient(timeout=ANSWER_WITHIN, trust_env=False) as http:
             rooms = await asyncio.gather(*(self._room(http, name, url) for name, url in self._rooms.items()))
         if self._asking:
             await asyncio.wait([self._asking], timeout=ANSWER_WITHIN)
+        self._looked_at = time.monotonic()
         return Glance(rooms, [(lag, _lateness(lag)) for lag in self._lags], self._kafka_says)
 
     async def _room(self, http: httpx.AsyncClient, name: str, url: str) -> Room:
@@ -74,6 +89,8 @@ class Pipeline:
             return Room(name, "wrong", "does not answer", entry="room-away")
         now = time.monotonic()
         before, self._before[name] = self._before.get(name), (now, samples)
+        if before and now - before[0] > STALE:
+            before = None
         shown = figures(samples, before[1] if before else None, now - before[0] if before else 0.0)
         wrong = next((each for each in shown if each.entry), None)
         if not health.is_success:

@@ -55,8 +55,8 @@ class Store:
                 [(topic, partition, offset) for (topic, partition), offset in positions.items()],
             )
 
-    def take(self, batch: Batch) -> None:
-        """Write a batch, all of it or nothing.
+    def take(self, batch: Batch) -> set[int]:
+        """Write a batch, all of it or nothing, and return the threads its receipts belong to.
 
         Raises Superseded when another process has moved the positions.
         """
@@ -72,7 +72,9 @@ class Store:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [_delivery(receipt, at) for receipt, at in batch.receipts],
             )
+            delivered = _threads(connection, {receipt.event_id for receipt, _ in batch.receipts})
         self._facets.keep()
+        return delivered
 
     def _advance(self, connection: sqlite3.Connection, positions: Mapping[Partition, tuple[int, int]]) -> None:
         self._facets.forget()
@@ -105,6 +107,12 @@ class Store:
         )
         number = known["id"] if known else now
         connection.execute("INSERT OR REPLACE INTO bodies VALUES (?, ?)", (number, zlib.compress(record, 1)))
+
+
+def _threads(connection: sqlite3.Connection, event_ids: set[str]) -> set[int]:
+    query = "SELECT thread FROM notifications WHERE event_id = ?"
+    found = (connection.execute(query, (each,)).fetchone() for each in event_ids)
+    return {row["thread"] for row in found if row}
 
 
 def _delivery(receipt: Receipt, at: float) -> tuple[object, ...]:

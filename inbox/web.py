@@ -59,7 +59,10 @@ def create_app(database: Database, access: Access, pages: Pages, live: Live, pip
     async def stream(request: Request, after: Key = None) -> Response:
         last = request.headers.get("last-event-id", "")
         since = int(last) if last.isdecimal() and len(last) < 19 else after or 0  # noqa: PLR2004 - digits of 64 bits
-        messages: AsyncIterator[bytes] = live.stream(_filters(request), request.state.reader, since)
+        reader, peer = request.state.reader, request.client.host if request.client else ""
+        messages: AsyncIterator[bytes] = live.stream(
+            _filters(request), reader, since, lambda: access.reader(request.headers, peer) == reader
+        )
         return StreamingResponse(
             messages, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )

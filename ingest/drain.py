@@ -85,8 +85,8 @@ class Drain:
         """Return the spool's events and bytes."""
         return await self._run_in_pool(self._spool.size)
 
-    async def oldest(self) -> float:
-        """Return when the oldest event of the spool was received (seconds since 1970)."""
+    async def oldest(self) -> str | None:
+        """Return when the first event that still waits was received."""
         return await self._run_in_pool(self._spool.oldest)
 
     async def _run(self) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Self
 
 import orjson
 
-from events.headers import parse_time
 from ingest.accept import RawRecord
 from ingest.switch import CLOSED, OPEN, Switch
 
@@ -136,11 +134,10 @@ class Spool:
         used = self._pragma("page_count") - self._pragma("freelist_count")
         return events, used * PAGE
 
-    def oldest(self) -> float:
-        """Return when the event that is here for longest was received (seconds since 1970); now for none."""
+    def oldest(self) -> str | None:
+        """Return when the first event that still waits was received, as its header has it; None when none waits."""
         row = self._db.execute("SELECT headers FROM events ORDER BY id LIMIT 1").fetchone()
-        received_at = parse_time(dict(orjson.loads(row[0])).get("received-at")) if row else None
-        return received_at.timestamp() if received_at else time.time()
+        return dict(orjson.loads(row[0])).get("received-at") if row else None
 
     def partitioned(self, partitions: int, place: Callable[[bytes, int], int]) -> None:
         """Place the events anew when the topic has another number of partitions than they were written for."""

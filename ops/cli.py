@@ -19,6 +19,9 @@ from ops import (
     inbox_cli,
     ingest_cli,
     logs,
+    query_cli,
+    reconcile_verb,
+    replay_verb,
     rules_cli,
     sandbox_verbs,
     settings_mistakes,
@@ -51,8 +54,11 @@ for name, verbs in (
     app.add_typer(verbs, name=name)
 
 app.command("catch-up")(catch_up_verb.catch_up)
+app.command()(query_cli.query)
 app.command()(why_verb.why)
 app.command()(doctor_verb.doctor)
+app.command()(reconcile_verb.reconcile)
+app.command()(replay_verb.replay)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
     app.command()(verb)
 

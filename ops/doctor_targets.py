@@ -11,9 +11,9 @@ from events.errors import NotReady
 from ops import trial_card
 from ops.findings import Asked, Finding, failed, skipped, well
 from sinks import egress, shelf
-from sinks.delivery import DEADLINE
 from sinks.destination import Delivered, Gone, Unavailable, Undeliverable
 from sinks.main import load
+from sinks.outlet import DEADLINE
 from sinks.rules import Target
 from sinks.settings import SinksSettings
 from stream.settings import SekoiaSettings

@@ -1,7 +1,8 @@
 """Which targets share a budget: all of one connection, in this process."""
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import SecretStr
 
@@ -15,6 +16,8 @@ class Connections:
 
     def __init__(self) -> None:
         self._budgets: dict[str, Budget] = {}
+        self._restored: set[str] = set()
+        self._restoring = asyncio.Lock()
 
     def budget(self, target: Target, own: tuple[Limit, ...]) -> Budget:
         """Return the budget of a target's connection; `own` is what its destination keeps to.
@@ -28,6 +31,16 @@ class Connections:
         else:
             known.narrow(limits)
         return known
+
+    async def restore(self, target: Target, ages: Callable[[float], Awaitable[list[float]]], now: float) -> None:
+        """Count what an earlier process posted; `ages` says how long ago each post of some last seconds was made."""
+        key = connection(target)
+        budget = self._budgets[key]
+        longest = max((limit.seconds for limit in budget.limits), default=0.0)
+        async with self._restoring:
+            if longest and key not in self._restored:
+                budget.restore([now - age for age in await ages(longest)])
+                self._restored.add(key)
 
 
 def connection(target: Target) -> str:

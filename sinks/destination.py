@@ -39,7 +39,7 @@ class Delivered:
 
     status: str
     run_id: str | None = None
-    outcome: Literal["delivered", "accepted"] = "delivered"
+    outcome: Literal["delivered", "accepted", "by_fallback"] = "delivered"
     left: Allowance | None = None
     """What the server says may still be posted."""
 
@@ -61,6 +61,8 @@ class Destination(ABC, Generic[S_co]):
     """
 
     Settings: ClassVar[type[TargetSettings]]
+    tells_people: ClassVar[bool] = True
+    """Whether a person is disturbed by what comes: a replay leaves those alone unless it is told to."""
     shares: ClassVar[tuple[str, ...]] = ("url",)
     """The settings that make up a connection: targets in which they are the same share its budget."""
     named: ClassVar[int] = 10

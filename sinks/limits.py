@@ -11,6 +11,8 @@ from events.settings import Duration
 UNLIMITED = sys.maxsize
 """Posts where nobody names a limit."""
 
+_HOUR = 3_600.0
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -65,6 +67,18 @@ class Allowance:
         return min(max(self.limit // 10, 1), self.limit - 1)
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """How many posts may be made soon, and of how many."""
+
+    posts: int
+    of: int
+
+    def narrower(self, other: "Outlook") -> "Outlook":
+        """Return the one that leaves less; of two the one of more, relatively poorer."""
+        return min(self, other, key=lambda one: (one.posts, -one.of))
+
+
 class Budget:
     """What one connection has left. It knows no clock: each call says now, in seconds.
 
@@ -112,6 +126,25 @@ class Budget:
         if self._allowance and (missing := 1 - self._allowed(now, urgent=urgent)) > 0:
             until = max(until, now + missing * self._allowance.each)
         return until - now
+
+    def outlook(self, now: float, seconds: float, *, urgent: bool) -> "Outlook":
+        """Return about how many posts may be made within some seconds, and how many it were with nothing spent."""
+        found = Outlook(UNLIMITED, UNLIMITED)
+        for limit, landed in zip(self.limits, self._landed, strict=True):
+            windows, rest = divmod(seconds, limit.seconds)
+            of = (int(windows) + 1) * _usable(limit, urgent=urgent)
+            used = sum(1 for at in landed if at + limit.seconds > now + rest) + self._flying
+            found = found.narrower(Outlook(max(of - used, 0), of))
+        if self._allowance:
+            back = int(seconds / (self._allowance.each or seconds))
+            left = max(self._allowed(now, urgent=urgent), 0) + back
+            found = found.narrower(Outlook(left, self._allowance.limit + back))
+        return Outlook(0, found.of) if now + seconds < self._paused_until else found
+
+    def pace(self, *, urgent: bool) -> float:
+        """Return the seconds between two posts that the windows of up to an hour bear for ever."""
+        short = (limit for limit in self.limits if limit.seconds <= _HOUR)
+        return max((limit.seconds / _usable(limit, urgent=urgent) for limit in short), default=0.0)
 
     def spend(self) -> None:
         """Note that a post is made, whatever will come of it: a refused one counts too."""

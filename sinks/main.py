@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -126,4 +127,6 @@ def _health(runs: Sequence[TargetRun]) -> tuple[bool, dict[str, Any]]:
     # A target that is away does not make the sink ill: restarting it would not help.
     assigned = {one.name: one.assigned for one in runs}
     paused = {one.name: one.paused for one in runs if one.paused}
-    return all(assigned.values()), {"targets": assigned, **({"paused": paused} if paused else {})}
+    retrying = {one.name: asdict(one.retry) for one in runs if one.retry}
+    more = {"paused": paused, "retrying": retrying}
+    return all(assigned.values()), {"targets": assigned, **{name: said for name, said in more.items() if said}}

@@ -12,6 +12,8 @@ LATENCY = Histogram(
     ["target", "urgency"],
     buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 21600),
 )
+DIGESTS = Counter("tocsin_sink_digests_total", "Messages that stood for several events.", ["target"])
+OLDEST = Gauge("tocsin_sink_oldest_waiting_seconds", "Age of the oldest record read and not yet told.", ["target"])
 UNMATCHED = Counter("tocsin_sink_unmatched_total", "Events no rule sends to the target.", ["target"])
 MUTED = Counter("tocsin_sink_muted_total", "Events whose rules keep quiet at that time.", ["target"])
 SPARED = Counter("tocsin_sink_spared_total", "Events read again that had a receipt already, so not sent.", ["target"])

@@ -16,6 +16,7 @@ from events.identity import MAX_KEY
 from events.topics import Topics
 from sinks.archive import metrics
 from sinks.archive.settings import ArchiveSettings
+from sinks.archive.shapes import archived
 from sinks.archive.storage import Folder
 from sinks.archive.sweep import sweep
 from sinks.archive.writer import PartitionWriter
@@ -51,6 +52,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._topics = topics
         self._folder = folder
+        self._shapes = archived(topics, settings.topics.split(","))
         self._consumer = consumer
         self._producer = producer
         self._name = f"{socket.gethostname()}/{os.getpid()}"
@@ -66,8 +68,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Return whether partitions are assigned, and which."""
-        partitions = sorted(partition.partition for partition in self._buffers)
-        return bool(partitions), {"partitions": partitions}
+        return bool(self._buffers), {"partitions": self._owned()}
 
     async def run(self) -> None:
         """Read and archive until `stop`."""
@@ -126,7 +127,8 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         self._buffers = {}
         try:
             for partition in sorted(assigned):
-                writer = PartitionWriter(self._folder, partition.topic, partition.partition, self._name)
+                shape = self._shapes[partition.topic]
+                writer = PartitionWriter(self._folder, partition.topic, partition.partition, self._name, shape)
                 start = writer.claim(
                     log_start=starts[partition], log_end=ends[partition], accept_gap=self._settings.accept_gap
                 )
@@ -134,9 +136,21 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._buffers[partition] = _Buffer(writer)
         finally:
             # Also where a later one cannot be claimed: with each restart a leftover is harder to find.
-            next_seqs = {partition.partition: buffer.writer.next_seq for partition, buffer in self._buffers.items()}
-            await asyncio.to_thread(sweep, self._folder, self._topics.enriched, next_seqs)
-        log.info("assigned", partitions=sorted(next_seqs))
+            for topic, shape in self._shapes.items():
+                owned = {
+                    each.partition: buffer.writer.next_seq
+                    for each, buffer in self._buffers.items()
+                    if each.topic == topic
+                }
+                if owned:
+                    await asyncio.to_thread(sweep, self._folder, topic, owned, shape.folder)
+        log.info("assigned", partitions=self._owned())
+
+    def _owned(self) -> dict[str, list[int]]:
+        owned = {
+            topic: sorted(each.partition for each in self._buffers if each.topic == topic) for topic in self._shapes
+        }
+        return {topic: partitions for topic, partitions in owned.items() if partitions}
 
     def _read_again(self) -> None:
         """Drop a batch that came while partitions changed hands: it may be of before the claim, or of after it."""
@@ -183,7 +197,10 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         settled = await self._settled(partition, buffer)
         if settled > (buffer.writer.next_offset or 0):
             buffer.writer.commit(settled, written.files)
-        metrics.ROWS.inc(written.rows)
+        if partition.topic == self._topics.enriched:
+            metrics.ROWS.inc(written.rows)
+        else:
+            metrics.OTHER_ROWS.labels(self._shapes[partition.topic].folder).inc(written.rows)
         metrics.FILES.inc(len(written.files))
         buffer.records, buffer.bytes, buffer.since = [], 0, time.monotonic()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Collection
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -14,6 +15,7 @@ from sinks import health
 from sinks.archive.consumer import Archive
 from sinks.archive.manifest import BrokenManifest, Superseded
 from sinks.archive.settings import ArchiveSettings
+from sinks.archive.shapes import archived
 from sinks.archive.storage import Folder
 
 
@@ -40,7 +42,8 @@ def run() -> None:
 
 async def _run(settings: ArchiveSettings, kafka: KafkaSettings, folder: Folder) -> None:
     topics = Topics(kafka.topic_prefix)
-    await _check(kafka, topics)
+    shapes = archived(topics, settings.topics.split(","))
+    await _check(kafka, {*shapes, topics.dead_letters})
     consumer = AIOKafkaConsumer(
         **kafka.client_options(),
         group_id=kafka.group("archive"),
@@ -60,14 +63,14 @@ async def _run(settings: ArchiveSettings, kafka: KafkaSettings, folder: Folder) 
     try:
         health.serve(settings.admin_host, settings.admin_port, archive.health)
         await consumer.start()
-        consumer.subscribe([topics.enriched], listener=archive)
+        consumer.subscribe([*shapes], listener=archive)
         await archive.run()
     finally:
         await consumer.stop()
         await producer.stop()
 
 
-async def _check(kafka: KafkaSettings, topics: Topics) -> None:
+async def _check(kafka: KafkaSettings, topics: Collection[str]) -> None:
     admin = AIOKafkaAdminClient(**kafka.client_options())
     try:
         await admin.start()
@@ -76,6 +79,6 @@ async def _check(kafka: KafkaSettings, topics: Topics) -> None:
         raise NotReady(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error
     finally:
         await admin.close()
-    for topic in (topics.enriched, topics.dead_letters):
+    for topic in sorted(topics):
         if topic not in there:
             raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")

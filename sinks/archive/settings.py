@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from events.errors import NotReady
 from events.settings import Duration
 
+_TOPIC = "(enriched|raw|deliveries)"
+
 
 class ArchiveSettings(BaseSettings):
     """Where the archive is and when a file is closed."""
@@ -17,6 +19,11 @@ class ArchiveSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ARCHIVE_", env_file=".env", extra="ignore", frozen=True)
 
     url: str = Field("", description="file:///… of the archive's folder; default TOCSIN_DATA/archive.")
+    topics: str = Field(
+        "enriched,raw,deliveries",
+        pattern=f"^{_TOPIC}(,{_TOPIC})*$",
+        description="What is archived: enriched, raw, deliveries, or some of them, with commas between.",
+    )
     flush_every: Duration = Field(
         timedelta(seconds=60), gt=timedelta(0), description="A record is in the archive at the latest after this time."
     )

@@ -18,7 +18,7 @@ RECENT = 16
 _log = structlog.get_logger()
 
 
-def sweep(folder: Folder, topic: str, next_seqs: Mapping[int, int]) -> int:
+def sweep(folder: Folder, topic: str, next_seqs: Mapping[int, int], data: str = layout.DATA) -> int:
     """Delete the unlisted files of the claimed partitions (partition to number of its next entry), return how many.
 
     Only a number that has been given to an entry is swept: nobody can list these files any more, however slow. A file
@@ -30,7 +30,7 @@ def sweep(folder: Folder, topic: str, next_seqs: Mapping[int, int]) -> int:
         found for partition, seq in next_seqs.items() for found in _manifest_leftovers(folder, topic, partition, seq)
     ]
     listed: dict[tuple[int, int], frozenset[str]] = {}
-    for path in folder.walk(layout.DATA):
+    for path in folder.walk(data):
         name = path.rpartition("/")[2]
         owner = _owner(unfinished(name) or name, topic, swept)
         if owner is None:

@@ -49,6 +49,7 @@ class Teams(Destination[TeamsSettings]):
     """
 
     Settings = TeamsSettings
+    named = 100
 
     async def open(self) -> None:
         """Make the HTTP client."""

@@ -7,18 +7,22 @@ from pathlib import Path
 
 import uvicorn
 
-from events.records import EnrichedEvent
+from events.records import EnrichedEvent, Receipt
 from events.settings import KafkaSettings
 from inbox.access import Access
 from inbox.live import Live
 from inbox.pipeline import Pipeline
 from inbox.rendering import Pages
+from inbox.store import Batch
 from inbox.web import create_app
-from tests.inbox.conftest import Inbox
+from tests.inbox.conftest import NOW, Inbox
 
 
 class Site:
     """A running inbox; `close` it. The same folder and port make it one that was restarted."""
+
+    trouble: str | None = None
+    """Why nothing new can come in, as its pages are told."""
 
     def __init__(self, folder: Path, port: int = 0, *, user_header: str = "", networks: tuple = (), burst: float = 900):
         self.inbox = Inbox(folder / "inbox.db", burst)
@@ -35,7 +39,7 @@ class Site:
         pages = Pages()
         database = self.inbox.database
         self._loop = asyncio.get_running_loop()
-        self.live = Live(database, pages)
+        self.live = Live(database, pages, trouble=lambda: self.trouble)
         access = Access(database, user_header=self.user_header, networks=self.networks, local=True)
         pipeline = Pipeline({"ingest": "http://127.0.0.1:9"}, KafkaSettings(bootstrap_servers="127.0.0.1:9"))
         app = create_app(database, access, pages, self.live, pipeline)
@@ -48,6 +52,10 @@ class Site:
     def take(self, *events: EnrichedEvent) -> None:
         self.inbox.take(*events)
         self._loop.call_soon_threadsafe(self.live.wake)
+
+    def deliver(self, *receipts: Receipt) -> None:
+        threads = self.inbox.store.take(Batch(receipts=[(each, NOW.timestamp()) for each in receipts]))
+        self._loop.call_soon_threadsafe(self.live.wake, threads)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self.live.close)

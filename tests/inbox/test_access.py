@@ -135,6 +135,10 @@ def test_nonsense_is_refused_plainly(site, path):
     assert status(site, path) == 422
 
 
+def test_a_burst_beyond_all_numbers_is_refused_plainly(site):
+    assert status(site, f"/bursts/{1 << 70}/read", "POST", X_Tocsin="page") == 422
+
+
 def test_unknown_assets_are_not_there(site):
     for path in ("/assets/../main.py", "/assets/%2e%2e%2fmain.py", "/assets/main.py", "/assets/none.css"):
         assert status(site, path) in {401, 404}

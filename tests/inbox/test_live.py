@@ -1,5 +1,7 @@
 """Live messages and marks, over HTTP: nothing is missed between two connections."""
 
+import asyncio
+import sqlite3
 import time
 from collections.abc import Iterator
 
@@ -7,7 +9,13 @@ import httpx
 import orjson
 import pytest
 
+from events.records import Receipt
+from inbox import links
+from inbox.access import COOKIE
+from inbox.filters import Filters
 from inbox.listing import LIVE
+from inbox.live import Live
+from inbox.rendering import Pages
 from tests.inbox.conftest import alert, event
 from tests.inbox.site import Site
 
@@ -141,6 +149,57 @@ def test_a_page_that_stops_listening_is_forgotten(site):
         site.take()
         time.sleep(0.05)
     assert not site.live._channels
+
+
+def test_a_link_taken_back_ends_what_was_opened_with_it(site, monkeypatch):
+    monkeypatch.setattr("inbox.live.RECHECK", 0)
+    with site.inbox.database.writing() as connection:
+        token = links.add(connection, "ada")
+    site.take(event(1))
+    stream = Stream(site, Cookie=f"{COOKIE}={token}")
+    stream.next()
+    with site.inbox.database.writing() as connection:
+        links.revoke(connection, "ada")
+        links.add(connection, "bob")
+    site.take(event(2, of=alert(2, title="Not for Ada")))
+    assert "Not for Ada" not in "".join(stream.lines)
+    stream.close()
+
+
+def test_an_open_alert_is_told_of_its_receipts(site):
+    site.take(event(1, event_id="a"), event(2, event_id="b"))
+    stream = Stream(site)
+    stream.next()
+    receipts = [Receipt(event_id=each, target="soc", outcome="delivered") for each in ("b", "of another inbox")]
+    site.deliver(*receipts)
+    assert stream.next("delivered")[0] == {"threads": [2]}
+    stream.close()
+
+
+def test_silence_is_told_from_a_quiet_night(site, monkeypatch):
+    monkeypatch.setattr("inbox.live.HEARTBEAT", 0.01)
+    stream = Stream(site)
+    assert stream.next("beat")[0] == {"trouble": None}
+    site.trouble = "Kafka has not answered for a while"
+    while (told := stream.next("beat")[0])["trouble"] is None:
+        pass
+    assert told == {"trouble": "Kafka has not answered for a while"}
+    stream.close()
+
+
+def test_a_channel_that_breaks_ends_the_process_instead_of_looking_live(inbox):
+    async def scenario():
+        live = Live(inbox.database, Pages())
+        stream = live.stream(Filters(), "ada", 0)
+        for _ in range(3):
+            await anext(stream)
+        inbox.database.close()
+        live.wake()
+        async with asyncio.timeout(20):
+            await live.watch()
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        asyncio.run(scenario())
 
 
 def test_a_record_can_be_had_whole(site):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -220,6 +221,20 @@ def test_retention_bounds_age_number_and_length(inbox):
     with inbox.database.reading() as connection:
         query = "SELECT count(*) FROM notifications WHERE thread = (SELECT id FROM threads ORDER BY newest DESC)"
         assert connection.execute(query).fetchone()[0] == LONGEST_THREAD
+
+
+def test_threads_that_come_and_go_leave_no_connections(inbox):
+    def look():
+        with inbox.database.reading() as connection:
+            connection.execute("SELECT 1 FROM threads").fetchall()
+
+    look()
+    before = len(inbox.database._opened)
+    for _ in range(20):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    assert len(inbox.database._opened) == before
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):

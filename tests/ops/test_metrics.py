@@ -13,7 +13,7 @@ from sinks import metrics as sink_metrics
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"archive": "sinks/archive"}
-LABELS = {"hook", "reason", "target", "outcome", "status", "cause", "urgency", "group"}
+LABELS = {"records", "hook", "reason", "target", "outcome", "status", "cause", "urgency", "group"}
 
 
 def test_the_page_is_written_from_the_inventories():
