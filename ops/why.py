@@ -22,6 +22,7 @@ from ops.life_targets import Place, Slip, Told, from_receipts, without_receipt
 from sinks import main as sinks_main
 from sinks.archive.manifest import BrokenManifest
 from sinks.archive.settings import ArchiveSettings
+from sinks.archive.storage import Folder, Root, Store
 from sinks.finished import decode
 from sinks.positions import committed
 from sinks.rules import Rules
@@ -71,19 +72,19 @@ def run(text: str, since: datetime | None) -> Life:
     try:
         return asyncio.run(look(KafkaSettings(), text, since, root, spool, rules, notes))
     except BrokenManifest as error:
-        raise NotReady(f"The archive in {root} cannot be believed: {error}") from error
+        raise NotReady(f"The archive in {root.name if root else None} cannot be believed: {error}") from error
 
 
-def _archive(notes: list[str]) -> Path | None:
+def _archive(notes: list[str]) -> Store | None:
     try:
-        root = ArchiveSettings().root()
+        store = ArchiveSettings().store()
     except NotReady as error:
         notes.append(f"the archive is not looked into: {error}")
         return None
-    if not root.is_dir():
+    if isinstance(store, Folder) and not store.root.is_dir():
         notes.append("there is no archive on this machine to look into")
         return None
-    return root
+    return store
 
 
 def _rules(notes: list[str]) -> Rules | None:
@@ -98,7 +99,7 @@ async def look(
     kafka: KafkaSettings,
     text: str,
     since: datetime | None,
-    root: Path | None,
+    root: Root | None,
     spool: Path | None,
     rules: Rules | None,
     notes: list[str],
