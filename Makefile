@@ -14,7 +14,7 @@ EVENTS := 20000
 .PHONY: flood fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-e2e bench-ingest bench-sinks bench-stream bench-inbox pictures clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 install: $(VENV)/.installed  ## make .venv with everything tocsin and its tests need
 
