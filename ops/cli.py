@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from events.errors import NotReady
 from ops import (
+    archive_cli,
     budget_verb,
     catch_up_verb,
     dead_letters_cli,
@@ -44,6 +45,7 @@ app = typer.Typer(
     "\n\nSettings come from the environment or from `.env` in the working directory; `.env.example` lists all of them.",
 )
 for name, verbs in (
+    ("archive", archive_cli.app),
     ("dead-letters", dead_letters_cli.app),
     ("hooks", hooks.app),
     ("inbox", inbox_cli.app),

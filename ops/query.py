@@ -4,22 +4,21 @@ import asyncio
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
-from aiokafka import ConsumerRecord
 
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import query_print, query_tail, query_views
 from ops.bar import Bar
 from ops.questions import named
-from sinks.archive import receipt_rows, rows
 from sinks.archive.read import entries
 from sinks.archive.settings import ArchiveSettings
+from sinks.archive.shapes import DELIVERIES, ENRICHED, Shape
+from sinks.archive.storage import Store
 
 
 @dataclass(frozen=True)
@@ -28,15 +27,6 @@ class Span:
 
     since: datetime | None = None
     until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class _View:
-    """One view: the topic it is made of, and how a record becomes its row."""
-
-    topic: str
-    schema: pa.Schema
-    row: query_tail.Row
 
 
 def run(
@@ -49,7 +39,7 @@ def run(
     sql = named(question)
     query_views.check(sql)
     with tempfile.TemporaryDirectory(prefix="tocsin-query-") as temporary:
-        datasets = asyncio.run(_datasets(archive.root(), kafka, Path(temporary), span))
+        datasets = asyncio.run(_datasets(archive.store(), kafka, Path(temporary), span))
         con = query_views.connect(datasets, Path(temporary), span.since, span.until)
         try:
             query_print.show(con.execute(sql), format_)
@@ -59,40 +49,35 @@ def run(
             con.close()
 
 
-def _views(prefix: str) -> dict[str, _View]:
+def _views(prefix: str) -> dict[str, tuple[str, Shape]]:
     topics = Topics(prefix)
 
-    def event(record: ConsumerRecord) -> rows.Row:
-        return rows.row(record.topic, record.partition, record.offset, record.value)
-
-    def receipt(record: ConsumerRecord) -> rows.Row:
-        return receipt_rows.row(record.topic, record.partition, record.offset, record.value, record.timestamp)
-
-    return {
-        "events": _View(topics.enriched, rows.SCHEMA, event),
-        "deliveries": _View(topics.deliveries, receipt_rows.SCHEMA, receipt),
-    }
+    return {"events": (topics.enriched, ENRICHED), "deliveries": (topics.deliveries, DELIVERIES)}
 
 
-async def _datasets(root: Path, kafka: KafkaSettings | None, folder: Path, span: Span) -> query_views.Datasets:
+async def _datasets(store: Store, kafka: KafkaSettings | None, folder: Path, span: Span) -> query_views.Datasets:
     """Return what each view is made of: the files the manifest lists, and of Kafka what lies behind them."""
     found = {}
-    for name, view in _views((kafka or KafkaSettings()).topic_prefix).items():
+    for name, (topic, shape) in _views((kafka or KafkaSettings()).topic_prefix).items():
         # The manifest is read first: what is archived meanwhile is read from Kafka, and nothing twice.
-        settled, files = dict[int, int](), list[Path]()
-        for entry in entries(root, view.topic):
+        settled, files, tail = dict[int, int](), list[str](), list[Path]()
+        for entry in entries(store, topic):
             settled[entry.partition] = entry.next_offset
-            files += [root / file.path for file in entry.files]
+            files += [file.path for file in entry.files]
         if kafka is not None:
-            with Bar(f"reading {view.topic}") as bar:
-                tail = partial(query_tail.fetch, kafka, view.topic, folder, schema=view.schema, row=view.row)
-                files += await tail(begin=settled, since=span.since, progress=bar.show)
-        found[name] = _dataset(files, view.schema)
+            with Bar(f"reading {topic}") as bar:
+                tail = await query_tail.fetch(
+                    kafka, topic, folder, shape=shape, begin=settled, since=span.since, progress=bar.show
+                )
+        found[name] = _dataset(store, files, tail, shape.schema)
     return found
 
 
-def _dataset(files: list[Path], schema: pa.Schema) -> ds.Dataset:
-    """Return the files as one table; a column that an older file has not is null there."""
-    if not files:
-        return ds.dataset(schema.empty_table())
-    return ds.dataset([str(path) for path in files], schema=schema, format="parquet")
+def _dataset(store: Store, files: list[str], tail: list[Path], schema: pa.Schema) -> ds.Dataset:
+    """Return archived files and the ones of Kafka as one table."""
+    parts = [ds.dataset(schema.empty_table())]
+    if files:
+        parts.append(store.dataset(files, schema))
+    if tail:
+        parts.append(ds.dataset([str(path) for path in tail], schema=schema, format="parquet"))
+    return ds.UnionDataset(schema, parts)

@@ -1,25 +1,21 @@
 """What lies in Kafka and is not archived yet, as Parquet in a folder of its own: memory stays bounded."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 
 from events.errors import MalformedRecord
 from events.settings import KafkaSettings
 from ops.scan import Progress, Reader, Span, reading
+from sinks.archive.shapes import Row, Shape
 
 BATCH = 20_000
 """Rows of a file; about 80 MB in memory."""
-
-Row = Callable[[ConsumerRecord], tuple[Any, ...]]
-"""Makes the row of a record, or raises MalformedRecord."""
 
 
 async def fetch(
@@ -27,8 +23,7 @@ async def fetch(
     topic: str,
     folder: Path,
     *,
-    schema: pa.Schema,
-    row: Row,
+    shape: Shape,
     begin: Mapping[int, int],
     since: datetime | None,
     progress: Progress,
@@ -37,20 +32,18 @@ async def fetch(
 
     What cannot be a row is in no archive either: it is counted and left out. Raises NotReady.
     """
-    files, rows, malformed, numbers = list[Path](), list[tuple[Any, ...]](), 0, count()
+    files, rows, malformed, numbers = list[Path](), list[Row](), 0, count()
 
     def close() -> None:
         path = folder / f"{topic}-{next(numbers)}.parquet"
-        columns = zip(*rows, strict=True)
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+        pq.write_table(shape.table(rows), path, compression="zstd")
         files.append(path)
         rows.clear()
 
     async with reading(kafka) as reader:
         async for record in reader.records(await _behind(reader, topic, begin, since), progress):
             try:
-                rows.append(row(record))
+                rows.append(shape.row(record.topic, record.partition, record))
             except MalformedRecord:
                 malformed += 1
             if len(rows) >= BATCH:

@@ -2,7 +2,8 @@
 
 from prometheus_client import Counter, Gauge
 
-ROWS = Counter("tocsin_archive_rows_total", "Rows that count, since this process started.")
+ROWS = Counter("tocsin_archive_rows_total", "Rows of events that count, since this process started.")
+OTHER_ROWS = Counter("tocsin_archive_other_rows_total", "Rows of raw records and receipts that count.", ["records"])
 FILES = Counter("tocsin_archive_files_total", "Files that count, since this process started.")
 DEAD_LETTERS = Counter("tocsin_archive_dead_letters_total", "Records that could not become rows.", ["cause"])
 DEAD_LETTERS.labels("malformed")  # shown as 0, so that the first one is an increase

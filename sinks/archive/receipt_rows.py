@@ -1,6 +1,6 @@
 """One receipt becomes one row: what became of an event at a target, and when it was said."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +34,8 @@ SCHEMA = pa.schema(
 """Columns of a file; a later version may add some, never change or drop one."""
 
 _LARGEST = 2**63
+_YEAR_9999 = 253_370_764_800_000
+"""Milliseconds; a timestamp beyond is in no calendar."""
 
 
 def row(topic: str, partition: int, offset: int, raw: bytes | None, timestamp: int) -> tuple[Any, ...]:
@@ -45,7 +47,7 @@ def row(topic: str, partition: int, offset: int, raw: bytes | None, timestamp: i
     if not all(-_LARGEST <= number < _LARGEST for number in (receipt.revision, receipt.attempts)):
         raise MalformedRecord("revision or attempts: more than 64 bits")
     return (
-        datetime.fromtimestamp(timestamp / 1000, UTC),
+        datetime.fromtimestamp(min(max(timestamp, 0), _YEAR_9999) / 1000, UTC),
         receipt.event_id,
         receipt.revision,
         receipt.alert,
@@ -64,3 +66,8 @@ def row(topic: str, partition: int, offset: int, raw: bytes | None, timestamp: i
         offset,
         raw,
     )
+
+
+def place(row: tuple[Any, ...]) -> tuple[str, date]:
+    """Return the day (UTC) whose folder this row goes to; receipts name no tenant."""
+    return "default", row[0].date()
