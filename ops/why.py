@@ -24,6 +24,7 @@ from ops.retries import retrying
 from sinks import main as sinks_main
 from sinks.archive.manifest import BrokenManifest
 from sinks.archive.settings import ArchiveSettings
+from sinks.archive.storage import Folder, Root, Store
 from sinks.finished import decode
 from sinks.positions import committed
 from sinks.rules import Rules
@@ -69,8 +70,8 @@ class Life:
 class Sources:
     """What can be asked besides Kafka, and what of that is not at hand."""
 
-    root: Path | None = None
-    """The archive's folder."""
+    root: Root | None = None
+    """The archive."""
     spool: Path | None = None
     rules: Rules | None = None
     rooms: tuple[str, ...] = ()
@@ -89,20 +90,22 @@ def run(text: str, since: datetime | None) -> Life:
     try:
         return asyncio.run(look(KafkaSettings(), text, since, sources))
     except BrokenManifest as error:
-        raise NotReady(f"The archive in {sources.root} cannot be believed: {error}") from error
+        raise NotReady(
+            f"The archive in {sources.root.name if sources.root else None} cannot be believed: {error}"
+        ) from error
 
 
-def archive_at_hand(notes: list[str]) -> Path | None:
-    """Return the archive's folder, None with a note where there is none at hand."""
+def archive_at_hand(notes: list[str]) -> Store | None:
+    """Return the archive, None with a note where there is none at hand."""
     try:
-        root = ArchiveSettings().root()
+        store = ArchiveSettings().store()
     except NotReady as error:
         notes.append(f"the archive is not looked into: {error}")
         return None
-    if not root.is_dir():
+    if isinstance(store, Folder) and not store.root.is_dir():
         notes.append("there is no archive on this machine to look into")
         return None
-    return root
+    return store
 
 
 def rules_at_hand(notes: list[str]) -> Rules | None:

@@ -10,6 +10,7 @@ from sinks.delivery import Delivery, Tries
 from sinks.destination import Delivered, Undeliverable
 from sinks.digest import Digest, Folded
 from sinks.handling import Ended, Grip
+from sinks.keeping import Keeping
 from sinks.schedule import LATEST, Action, View, choose
 from sinks.standby import Standby
 from sinks.window import Window
@@ -48,6 +49,7 @@ class Dispatch:
     def forget(self) -> None:
         """Let go what is open: it comes again, to whoever owns the partitions next."""
         self._digest: Digest | None = None
+        self._kept = Keeping(self._outlet.named)
         self._digest_tries: Tries | None = None
         self._posted: _Posted | None = None
         self._bare = False
@@ -56,7 +58,7 @@ class Dispatch:
     @property
     def idle(self) -> bool:
         """Whether nothing is open."""
-        return self._digest is None and self._posted is None
+        return self._digest is None and self._posted is None and self._kept.digest is None
 
     def check(self) -> None:
         """Raise NotReady when too many in a row were refused."""
@@ -101,12 +103,13 @@ class Dispatch:
         """Say how long the oldest has been waiting."""
         now = self._outlet.clock().timestamp()
         since = [window.oldest / 1000] if window.oldest is not None else []
-        since += [self._digest.folded[0].received_at.timestamp()] if self._digest else []
+        since += [one.folded[0].received_at.timestamp() for one in (self._digest, self._kept.digest) if one]
         metrics.OLDEST.labels(self._outlet.target).set(max(now - min(since, default=now), 0.0))
 
     def _choose(self, window: Window, backlog: int, *, crowded: bool) -> Action:
         if seconds := self._outlet.away():
             return Action("wait", seconds=min(seconds, LATEST))
+        self._digest = self._kept.swap(self._digest, self._outlet.clock(), crowded=crowded)
         digest, next_key = self._digest, window.next_key
         view = View(
             waiting=len(window),
@@ -132,6 +135,9 @@ class Dispatch:
         prepared = await self._delivery.prepare(held.record, urgent=held.urgent)
         if isinstance(prepared, str):
             return [Ended(held.record, prepared)]
+        if self._kept.take(prepared, self._digest, self._outlet.clock()):
+            self._delivery.will_tell(prepared)
+            return []
         place = held.record.partition, held.record.offset
         tries = self._tries.setdefault(place, Tries(self._outlet.clock()))
         await self._grip.confirm({held.record.partition})
@@ -189,10 +195,12 @@ class Dispatch:
             if isinstance(prepared, str):
                 ended.append(Ended(held.record, prepared))
                 continue
+            self._delivery.will_tell(prepared)
+            if self._kept.take(prepared, self._digest, self._outlet.clock()):
+                continue
             if self._digest is None:
                 self._digest, self._opened_at = Digest(self._outlet.named), self._outlet.monotonic()
             self._digest.fold(prepared)
-            self._delivery.will_tell(prepared)
             if lifting and self._digest.urgent == self._outlet.named:
                 break
         return ended

@@ -14,7 +14,7 @@ from sinks import metrics as sink_metrics
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"archive": "sinks/archive", "catch-up": "ops"}
 INVENTORIES = {"catch-up": "ops/catch_up_metrics.py"}
-LABELS = {"hook", "reason", "target", "outcome", "status", "cause", "urgency", "group", "kind"}
+LABELS = {"records", "hook", "reason", "target", "outcome", "status", "cause", "urgency", "group", "kind"}
 
 
 def test_the_page_is_written_from_the_inventories():
