@@ -52,6 +52,8 @@ class Life:
     title: str = ""
     link: str | None = None
     rules_version: str = ""
+    archived_to: int | None = None
+    """First offset that is not archived yet; None where the archive was not looked through."""
     events: list[Event] = field(default_factory=list)
     told: dict[str, list[Told]] = field(default_factory=dict)
     """By event id."""
@@ -135,7 +137,9 @@ async def look(kafka: KafkaSettings, text: str, since: datetime | None, sources:
     life_.events = life.events(arrivals, revisions, buried, stream_at.base if stream_at else None)
     life_.resent = [_resent(record) for record in material.redeliveries]
     life_.spooled = [(each.event_id, each.received_at) for each in material.spooled]
+    life_.archived_to = material.archived.next_offsets.get(material.partition)
     if material.archived.back_to:
+        life_.archived_to = None
         life_.notes.append(f"the archive was searched back to {material.archived.back_to:%Y-%m-%d %H:%M} only")
     life_.notes += [f"the archive's file {path} is listed and gone" for path in material.archived.gone]
     _head(life_)
