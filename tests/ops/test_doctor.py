@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -60,6 +62,16 @@ def test_nothing_set_is_told_with_what_to_do_everywhere():
         "targets",
     }
     assert [each for each in found if each.state in {"failed", "warning"} and not each.advice] == []
+
+
+def test_the_page_names_every_check():
+    root = Path(__file__).parents[2]
+    code = "".join(path.read_text("utf-8") for path in (root / "ops").glob("doctor_*.py"))
+    subjects = "settings|kafka|topics|sekoia|ingest|hook|targets|machine"
+    checks = set(re.findall(rf'"((?:{subjects})(?:\.[a-z-]+)?)"', code)) - {"settings"}
+    page = (root / "docs/doctor.md").read_text("utf-8")
+    assert len(checks) > 20
+    assert [check for check in sorted(checks) if f"`{check}`" not in page] == []
 
 
 def test_a_sentence_without_advice_gets_some():
