@@ -85,6 +85,11 @@ class Access:
             return "" if links.names(connection) else "local"
 
 
+def holds_link(headers: Headers) -> bool:
+    """Tell whether the browser holds a personal link, and could leave."""
+    return bool(cookie(headers))
+
+
 def cookie(headers: Headers) -> str:
     """Return the token of a personal link the browser holds, "" for none."""
     jar: SimpleCookie = SimpleCookie()

@@ -54,12 +54,16 @@ def record(connection: sqlite3.Connection, notification: int) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def facts(found: Detail) -> list[tuple[str, str]]:
-    """Return names and values for the drawer's table; what is not known is left out."""
+def facts(found: Detail) -> list[tuple[str, str, str]]:
+    """Return names, values, and the filters that narrow to them, for the drawer's table.
+
+    What is not known is left out; the filter is "" where there is none.
+    """
     thread, alert = found.thread, _object(found.record.get("alert"))
     kind = _object(alert.get("alert_type"))
     verdict, names = _object(alert.get("verdict")), _object(found.record.get("names"))
     assets = _object(names.get("assets"))
+    kinds = {"Status": "status", "Entity": "entity", "Rule": "rule", "Community": "community", "Tenant": "tenant"}
     values = [
         ("Status", thread["status"]),
         ("Verdict", clean(verdict.get("label"), LINE)),
@@ -79,7 +83,7 @@ def facts(found: Detail) -> list[tuple[str, str]]:
         ("Community", thread["community_name"] or thread["community"]),
         ("Tenant", "" if thread["tenant"] == "default" else thread["tenant"]),
     ]
-    return [(name, value) for name, value in values if value]
+    return [(name, value, kinds.get(name, "")) for name, value in values if value]
 
 
 def description(found: Detail) -> str:

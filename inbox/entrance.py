@@ -21,8 +21,8 @@ def entrance(database: Database, pages: Pages) -> APIRouter:
     router = APIRouter()
 
     @router.get("/enter")
-    def door() -> Response:
-        return HTMLResponse(pages.page("enter.html"))
+    def door(request: Request) -> Response:
+        return HTMLResponse(pages.page("enter.html", reader=request.state.reader))
 
     @router.post("/enter")
     def enter(request: Request, token: Token) -> Response:

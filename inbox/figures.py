@@ -28,12 +28,14 @@ class _Shown:
     counts: bool = False
     """Whether it only grows: then its rate is shown beside it."""
     digits: int = 0
+    words: tuple[str, str] | None = None
+    """What 0 and anything else are called, where a number says nothing."""
 
 
 _SHOWN = (
     _Shown("tocsin_ingest_accepted_total", "accepted", counts=True),
     _Shown("tocsin_ingest_rejected_total", "refused", counts=True),
-    _Shown("tocsin_ingest_spool_open", "Kafka is away, spooling", entry="spool", bad=True),
+    _Shown("tocsin_ingest_spool_open", "spooling, Kafka is away", entry="spool", bad=True, words=("no", "yes")),
     _Shown("tocsin_ingest_spool_events", "waiting in the spool", entry="spool"),
     _Shown("tocsin_stream_enriched_total", "enriched", counts=True),
     _Shown("tocsin_stream_deduplicated_total", "deduplicated", counts=True),
@@ -41,7 +43,9 @@ _SHOWN = (
     _Shown("tocsin_stream_partitions", "partitions owned"),
     _Shown("tocsin_stream_api_calls_total", "API calls", counts=True),
     _Shown("tocsin_stream_api_calls_left_per_second", "calls left in the budget", unit=" /s", digits=1),
-    _Shown("tocsin_stream_breaker_open", "Alert API given a rest", entry="breaker", bad=True),
+    _Shown(
+        "tocsin_stream_breaker_open", "breaker of the Alert API", entry="breaker", bad=True, words=("closed", "open")
+    ),
     _Shown("tocsin_stream_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
     _Shown("tocsin_sink_delivered_total", "delivered", counts=True),
     _Shown("tocsin_sink_unmatched_total", "matched by no rule", counts=True),
@@ -72,7 +76,7 @@ def figures(now: dict[str, float], before: dict[str, float] | None, seconds: flo
         if each.metric not in now:
             continue
         value = now[each.metric]
-        text = f"{value:,.{each.digits}f}{each.unit}"
+        text = each.words[value != 0] if each.words else f"{value:,.{each.digits}f}{each.unit}"
         if each.counts and before is not None and seconds > 0:
             grown = value - before.get(each.metric, 0.0)
             text += f" · {max(0.0, grown) / seconds:,.1f}/s"

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
+from inbox.access import holds_link
 from inbox.pipeline import Pipeline
 from inbox.rendering import Pages
 from inbox.runbook import ENTRIES
@@ -16,6 +17,7 @@ def glance(pages: Pages, pipeline: Pipeline) -> APIRouter:
     async def look(request: Request, fragment: bool = False) -> Response:
         found = await pipeline.look()
         name = "glance.html" if fragment else "pipeline.html"
-        return HTMLResponse(pages.page(name, glance=found, runbook=ENTRIES, reader=request.state.reader))
+        reader, leaves = request.state.reader, holds_link(request.headers)
+        return HTMLResponse(pages.page(name, glance=found, runbook=ENTRIES, reader=reader, leaves=leaves))
 
     return router

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 import jinja2
+import markupsafe
 
 from inbox.filters import NAMES, Filters
 from inbox.listing import Rows
@@ -35,6 +36,7 @@ class Pages:
             "level": level,
             "words": WORDS.get,
             "kind": kind,
+            "commands": commands,
         }
         self._environment.globals |= {"asset": asset, "NAMES": NAMES, "WORDS": WORDS}
 
@@ -59,6 +61,14 @@ def age(seconds: float) -> str:
 def kind(types: str) -> str:
     """Say what a thread without an urgency is about; `types` as the thread lists them."""
     return "Case" if ",case," in types else "Report" if ",content-proposal," in types else "Event"
+
+
+def commands(text: str) -> markupsafe.Markup:
+    """Set the commands between back-ticks in a runbook's sentence apart."""
+    parts = markupsafe.escape(text).split("`")
+    return markupsafe.Markup("").join(
+        markupsafe.Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
+    )
 
 
 def moment(seconds: float) -> str:

@@ -27,18 +27,22 @@ ENTRIES: dict[str, Entry] = {
         "It runs, but cannot do its work just now; the reason is what it says about itself.",
         (
             "A reason that names Kafka passes when the cluster is back.",
-            "Any other reason names a setting or a file to correct.",
+            "Any other reason names a setting or a file to correct; `tocsin doctor` looks at all of them.",
         ),
     ),
     "kafka-away": Entry(
         "Kafka does not answer",
         "No lag can be read. Ingest goes on into its spool and answers senders as before.",
-        ("Look at the brokers.", "Nothing has to be repeated afterwards: rooms read on from their offsets."),
+        (
+            "Look at the brokers; `tocsin doctor` says what they answer.",
+            "Nothing has to be repeated afterwards: rooms read on from their offsets.",
+        ),
     ),
     "lag": Entry(
         "A group falls behind",
         "Records are read slower than they come, or not at all. The oldest one waits longer than it should.",
         (
+            "`tocsin targets list` shows what waits for each target, and where it stands.",
             "A target that is unavailable holds only itself up; its backlog is delivered when it answers again.",
             "A stream that falls behind needs another worker, up to one per partition.",
             "Retention bounds the wait: the enriched topic keeps 30 days, the raw topic 14.",
@@ -52,7 +56,11 @@ ENTRIES: dict[str, Entry] = {
     "unavailable": Entry(
         "A target cannot be reached",
         "Its address refuses or does not answer. Events wait in Kafka, urgent ones go first when it is back.",
-        ("Open the target's own status page.", "Was its address or secret changed? Correct it in the rules file."),
+        (
+            "Open the target's own status page.",
+            "`tocsin targets list` shows what waits for it.",
+            "Was its address or secret changed? Correct it in the rules file.",
+        ),
     ),
     "breaker": Entry(
         "The Alert API is given a rest",
@@ -63,6 +71,10 @@ ENTRIES: dict[str, Entry] = {
     "dead-letters": Entry(
         "Records were buried",
         "They could not be decoded or delivered, and trying again cannot help as long as nothing changes.",
-        ("Read the reason in the headers of the dead letters topic.", "Correct the cause, then deliver them again."),
+        (
+            "`tocsin dead-letters list` shows them by cause, `tocsin dead-letters show` one of them.",
+            "Correct the cause, then `tocsin dead-letters redrive`: each goes out at most once.",
+            "The figure counts since the room started: it stays until then, also for letters delivered meanwhile.",
+        ),
     ),
 }

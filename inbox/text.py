@@ -5,6 +5,7 @@ import unicodedata
 from typing import Any
 
 _JOINERS = "\u200c\u200d"  # Persian and emoji sequences need them
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks that draw nothing
 _HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 _MAX_LINK = 2000
 
@@ -18,7 +19,9 @@ def clean(value: Any, limit: int, *, lines: bool = False) -> str:
     if value is None or isinstance(value, dict | list | bool):
         return ""
     rows = str(value)[: 4 * limit].splitlines()
-    rows = [" ".join((row if row.isprintable() else "".join(map(_visible, row))).split()) for row in rows]
+    rows = [
+        " ".join((row if row.isascii() and row.isprintable() else "".join(map(_visible, row))).split()) for row in rows
+    ]
     text = ("\n" if lines else " ").join(row for row in rows if row)
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
@@ -35,7 +38,7 @@ def pretty(value: Any, limit: int) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if len(text) > limit:
         text = text[:limit] + f"\n… {len(text) - limit:,} more characters"
-    return "".join(char if char == "\n" or char.isprintable() or not _hidden(char) else _escape(char) for char in text)
+    return "".join(char if char == "\n" or not _hidden(char) else _escape(char) for char in text)
 
 
 def _visible(char: str) -> str:
@@ -45,7 +48,7 @@ def _visible(char: str) -> str:
 
 
 def _hidden(char: str) -> bool:
-    return unicodedata.category(char) in _HIDDEN
+    return unicodedata.category(char) in _HIDDEN or char in _BLANK
 
 
 def _escape(char: str) -> str:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.middleware.gzip import GZipMiddleware
 
 from inbox import detail, facets, reading
-from inbox.access import Access, Gate
+from inbox.access import Access, Gate, holds_link
 from inbox.database import Database
 from inbox.entrance import entrance
 from inbox.files import files
@@ -41,7 +41,7 @@ def create_app(database: Database, access: Access, pages: Pages, live: Live, pip
 
     @app.get("/")
     def inbox(request: Request, open: Key = None) -> Response:  # noqa: A002 - a name in the address
-        return HTMLResponse(view.inbox(_filters(request), request.state.reader, open))
+        return HTMLResponse(view.inbox(request, open))
 
     @app.get("/rows")
     def rows(request: Request, before: Key = None) -> Response:
@@ -79,8 +79,9 @@ class _View:
         self._database = database
         self._pages = pages
 
-    def inbox(self, filters: Filters, reader: str, number: int | None) -> str:
+    def inbox(self, request: Request, number: int | None) -> str:
         """Render the whole page, with a thread open or without."""
+        filters, reader = _filters(request), request.state.reader
         with self._database.reading() as connection:
             known = reading.known(connection, reader)
         if not known:
@@ -99,6 +100,7 @@ class _View:
             facets=offered,
             unread=unread,
             reader=reader,
+            leaves=holds_link(request.headers),
         )
 
     def rows(self, filters: Filters, reader: str, before: int | None) -> dict[str, Any]:

@@ -16,8 +16,7 @@ export async function askDesktop() {
   say(wanted() ? "Urgent alerts will show on the desktop" : "Desktop notifications are off");
 }
 
-export function ring(news, { late }) {
-  const urgent = news.filter((row) => row.dataset.level === "urgent");
+export function ring(urgent, { late }) {
   if (!urgent.length || !wanted() || (navigator.locks && !mine)) return;
   const title = (row) => row.querySelector(".title").textContent.replace("Unread. ", "").trim();
   if (late || urgent.length > 3) return show(`${urgent.length} urgent ${urgent.length > 1 ? "alerts" : "alert"}`, title(urgent[0]), "many", "");

@@ -4,7 +4,11 @@ import { ages } from "./rows.js";
 
 const drawer = document.getElementById("drawer");
 const desk = document.getElementById("desk");
+const HOLDS = "a, button, h2, summary, pre";
 let current = "";
+let shows = 0;
+let drawn = "";
+let stale = false;
 
 export const isOpen = () => !drawer.hidden;
 
@@ -14,13 +18,14 @@ export function opened(number) {
 }
 
 export async function show(number, { keep = false } = {}) {
-  let html;
-  try {
-    html = await (await ask(`/threads/${number}?${new URLSearchParams(location.search)}`)).text();
-  } catch {
+  const mine = ++shows;
+  const html = await fetched(number);
+  if (mine !== shows) return false;  // another one was opened meanwhile
+  if (html === null) {
     say("This alert is no longer in the inbox");
     return false;
   }
+  drawn = html;
   drawer.innerHTML = html;
   drawer.hidden = false;
   drawer.scrollTop = 0;
@@ -33,7 +38,12 @@ export async function show(number, { keep = false } = {}) {
   return true;
 }
 
+function fetched(number) {
+  return ask(`/threads/${number}?${new URLSearchParams(location.search)}`).then((answer) => answer.text()).catch(() => null);
+}
+
 export function close({ keep = false } = {}) {
+  shows += 1;
   drawer.hidden = true;
   drawer.replaceChildren();
   desk.classList.remove("opened");
@@ -47,18 +57,28 @@ function mark(number) {
   if (current) document.querySelector(`.row.member[data-thread="${current}"], .row[data-thread="${current}"]`)?.classList.add("current");
 }
 
-// The thread shown changed: show it as it is now, without moving the focus.
+// The thread shown changed: show it as it is now, without moving the focus or what is scrolled, open or selected.
 export async function renew(threads) {
-  if (!current || !threads.includes(current) || document.hidden) return;
-  const answer = await ask(`/threads/${current}?${new URLSearchParams(location.search)}`).catch(() => null);
-  if (!answer) return;
+  if (!current || !threads.includes(current)) return;
+  stale = document.hidden || selecting();
+  if (stale) return;
+  const mine = shows;
+  const html = await fetched(current);
+  if (mine !== shows || html === null || html === drawn) return;
+  drawn = html;
   const open = [...drawer.querySelectorAll("details")].map((each) => each.open);
-  const inside = drawer.contains(document.activeElement);
-  if (inside) return;
-  drawer.innerHTML = await answer.text();
+  const scrolled = [drawer, ...drawer.querySelectorAll("pre")].map((each) => each.scrollTop);
+  const held = drawer.contains(document.activeElement) ? sign(document.activeElement) : "";
+  drawer.innerHTML = html;
   [...drawer.querySelectorAll("details")].forEach((each, n) => { each.open = open[n]; });
+  [drawer, ...drawer.querySelectorAll("pre")].forEach((each, n) => { each.scrollTop = scrolled[n] ?? 0; });
+  if (held) [...drawer.querySelectorAll(HOLDS)].find((each) => sign(each) === held)?.focus({ preventScroll: true });
   ages(drawer);
 }
+
+const sign = (element) => `${element.tagName} ${element.id} ${element.getAttribute("href")} ${element.getAttribute("aria-label")}`;
+const selecting = () => !getSelection().isCollapsed && drawer.contains(getSelection().anchorNode);
+for (const name of ["visibilitychange", "selectionchange"]) document.addEventListener(name, () => stale && !document.hidden && !selecting() && renew([current]));
 
 function remember(number) {
   const found = new URLSearchParams(location.search);

@@ -2,7 +2,7 @@
 import { address, ask, say, tell } from "./talk.js";
 import { close, isOpen, opened, show } from "./drawer.js";
 import { ages, jump, load, older, rowOf, setRead, toggleBurst, visible } from "./rows.js";
-import { listen } from "./live.js";
+import { listen, pause } from "./live.js";
 import { askDesktop } from "./desktop.js";
 
 const $ = (id) => document.getElementById(id);
@@ -18,10 +18,13 @@ function query() {
   return found;
 }
 
-async function narrow() {
+// One step back undoes one filter, not one typed letter.
+async function narrow({ typed = false } = {}) {
   const found = query();
   if (isOpen()) found.set("open", opened());
-  history.pushState(null, "", "/" + (found.size ? "?" + found : ""));
+  const where = "/" + (found.size ? "?" + found : "");
+  if (typed && address().has("q") && found.has("q")) history.replaceState(null, "", where);
+  else history.pushState(null, "", where);
   await refresh();
 }
 
@@ -29,14 +32,13 @@ async function refresh() {
   const found = address();
   $("clear").hidden = ![...found.keys()].some((name) => name !== "group");
   $("bell").setAttribute("aria-pressed", String(found.has("state")));
-  await load();
-  listen();
+  pause();
+  if (await load()) listen();
 }
 
-filters.addEventListener("change", narrow);
-filters.addEventListener("submit", (event) => { event.preventDefault(); narrow(); });
-$("find").form.addEventListener("submit", (event) => { event.preventDefault(); narrow(); });
-$("find").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(narrow, 250); });
+filters.addEventListener("change", () => narrow());
+filters.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(typing); narrow(); });
+$("find").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(narrow, 250, { typed: true }); });
 $("apply").hidden = true;
 
 $("bell").addEventListener("click", (event) => {
@@ -68,7 +70,8 @@ $("rows").addEventListener("click", (event) => {
 
 async function open(row) {
   rowOf(row).title.focus({ preventScroll: true });
-  if (await show(row.dataset.thread) && (row.dataset.members === "1" || row.classList.contains("member"))) setRead([Number(row.dataset.thread)], true);
+  if (!(await show(row.dataset.thread))) return;
+  if ((row.dataset.members === "1" || row.classList.contains("member"))) setRead([Number(row.dataset.thread)], true);
   await tell("/read", { thread: Number(row.dataset.thread), read: true });
 }
 
@@ -99,6 +102,7 @@ addEventListener("keydown", (event) => {
   const field = event.target.closest("input:not([type=checkbox],[type=radio]), select, textarea");
   if (event.key === "Escape") return field ? field.blur() : isOpen() && leave();
   if (field) return;
+  if (event.key === " " && event.target.id === "bell") { event.preventDefault(); return event.target.click(); }
   const row = document.activeElement.closest?.(".row");
   if (event.key === "/") { event.preventDefault(); $("find").focus(); $("find").select(); }
   else if (event.key === "j" || event.key === "k") { event.preventDefault(); move(row, event.key === "j" ? 1 : -1); }

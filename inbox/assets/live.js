@@ -1,13 +1,21 @@
 // Live messages: one stream, opened again where it broke off; a silent one counts as broken.
-import { address, say } from "./talk.js";
-import { count, load, setRead, setReadUpTo, take } from "./rows.js";
-import { renew } from "./drawer.js";
+import { address, door, say } from "./talk.js";
+import { count, load, remark, setRead, setReadUpTo, take } from "./rows.js";
+import { opened, renew } from "./drawer.js";
 import { ring } from "./desktop.js";
 
 const SILENT = 40000;
 const list = document.getElementById("rows");
 const pulse = document.getElementById("pulse");
-let stream, heard, last, first;
+const warning = document.getElementById("trouble");
+let stream, heard, last, first, broke = false;
+
+// Hears nothing until `listen`: what the list shows is being exchanged.
+export function pause() {
+  stream?.close();
+  stream = undefined;
+  state("waiting", "Connecting");
+}
 
 export function listen() {
   stream?.close();
@@ -20,28 +28,39 @@ export function listen() {
   const on = (name, act) => mine.addEventListener(name, (event) => {
     if (mine !== stream) return;
     heard = Date.now();
-    state("live", "Live");
+    if (!warning.hidden) state("silent", "Nothing new");
+    else state("live", "Live");
     act(event.data && JSON.parse(event.data), Number(event.lastEventId));
   });
-  mine.onopen = () => { heard = Date.now(); state("live", "Live"); };
+  mine.onopen = () => { heard = Date.now(); };
   mine.onerror = async () => {
     if (mine !== stream) return;
-    first = true;
+    first = broke = true;
     state("away", "Reconnecting");
     if (mine.readyState === EventSource.CLOSED) setTimeout(() => mine === stream && again(), 2000);
   };
-  on("beat", () => {});
+  on("beat", ({ trouble }) => warn(trouble));
   on("rows", (message, clock) => {
     if (clock < last) return;
     last = clock;
-    const news = take(message, clock);
-    renew(touched(message));
+    const { news, urgent } = take(message, clock);
+    if (message.html) warn(null);
+    renew(broke ? [opened()] : touched(message));
+    if (broke) remark();
     // What came while the lid was closed rings once, not thirty times.
-    ring(news, { late: first && news.length > 0 });
-    first = false;
+    ring(urgent, { late: first });
+    first = broke = false;
     if (news.length) say(`${news.length} new: ${news[0].querySelector(".title").textContent}`);
   });
-  on("reset", async () => { await load(); last = Number(list.dataset.clock); listen(); });
+  on("reset", async () => {
+    const before = last;
+    pause();
+    if (!(await load())) return;
+    ring([...list.querySelectorAll(".row.unread[data-level=urgent]")].filter((row) => Number(row.dataset.newest) > before), { late: true });
+    renew([opened()]);
+    listen();
+  });
+  on("delivered", ({ threads }) => renew(threads.map(String)));
   on("unread", ({ count: unread }) => count(unread));
   on("seen", ({ threads = [], rows = [], up_to: upTo, read }) => (upTo === undefined ? setRead(threads, read, rows) : setReadUpTo(upTo)));
 }
@@ -51,8 +70,8 @@ const touched = ({ html }) => [...html.matchAll(/data-thread="(\d+)"/g)].map((ea
 // A refused stream is not tried again by browsers: who was shut out is shown the door, else it is opened anew.
 async function again() {
   const answer = await fetch("/rows?" + address()).catch(() => null);
-  if (answer?.status === 401) location.assign("/enter");
-  else listen();
+  if (answer?.status === 401) door();
+  else if (stream) listen();
 }
 
 function state(name, text) {
@@ -61,8 +80,16 @@ function state(name, text) {
   pulse.lastElementChild.textContent = text;
 }
 
+// A page that hears nothing because nothing can come must not pass for a quiet night.
+function warn(trouble) {
+  warning.hidden = !trouble;
+  warning.firstElementChild.textContent = trouble ?? "";
+  if (stream) state(trouble ? "silent" : "live", trouble ? "Nothing new" : "Live");
+}
+
 function look() {
-  if (Date.now() - heard < SILENT) return;
+  if (!stream || Date.now() - heard < SILENT) return;
+  broke = true;
   state("away", "Reconnecting");
   listen();
 }

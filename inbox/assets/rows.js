@@ -4,7 +4,11 @@ import { opened } from "./drawer.js";
 
 const list = document.getElementById("rows");
 const LONGEST = 300;
+const AGAIN = 2000;
 let missed = 0;
+let loads = 0;
+let longest = LONGEST;
+let marks = 0;
 
 export const rowOf = (row) => ({ title: row.querySelector(".title") });
 export const visible = () => [...list.querySelectorAll(".row")].filter((row) => row.offsetParent);
@@ -33,10 +37,19 @@ function paged(older) {
   document.getElementById("empty").hidden = list.children.length > 0;
 }
 
+// Loads the first page until it is there; returns whether it still is what was asked for last.
 export async function load() {
-  const answer = await ask("/rows?" + address()).catch(() => null);
-  if (!answer) return say("The inbox does not answer");
-  const found = await answer.json();
+  const mine = ++loads;
+  let found;
+  while (!found) {
+    found = await ask("/rows?" + address()).then((answer) => answer.json()).catch(() => null);
+    if (!found) {
+      say("The inbox does not answer; trying again");
+      await new Promise((done) => setTimeout(done, AGAIN));
+    }
+    if (mine !== loads) return false;
+  }
+  longest = LONGEST;
   list.replaceChildren(...parse(found.html));
   list.dataset.clock = found.clock;
   paged(found.older);
@@ -44,6 +57,20 @@ export async function load() {
   ages(list);
   opened(opened());
   say(`${list.children.length}${found.older ? " or more" : ""} rows`);
+  return true;
+}
+
+// What was marked in another tab while this one heard nothing.
+export async function remark() {
+  const before = marks;
+  const found = await ask("/rows?" + address()).then((answer) => answer.json()).catch(() => null);
+  if (!found) return;
+  if (before !== marks) return remark();  // told of a mark meanwhile: this answer may be older
+  for (const row of parse(found.html)) {
+    const shown = document.getElementById(row.id);
+    if (shown && key(shown) === key(row)) paint(shown, row.classList.contains("unread"));
+  }
+  count(found.unread);
 }
 
 export async function older() {
@@ -56,45 +83,64 @@ export async function older() {
   const known = new Set([...list.children].map((row) => row.id));
   const more = parse(found.html).filter((row) => !known.has(row.id));
   list.append(...more);
+  longest = Math.max(longest, tops().length);
   paged(found.older);
   ages(list);
 }
 
-// Takes a live message; returns the rows that are news, so that they can ring.
+// Takes a live message; returns the rows that are news, and those of them that ring: an alert came that is urgent, or
+// became so when its details did. A comment on one does not ring.
 export function take({ html, gone, more }, clock) {
   const rows = parse(html);
-  const news = [];
+  const news = [], urgent = [];
   for (const number of gone) if (!rows.some((row) => row.dataset.row === String(number))) drop(document.getElementById(`row-${number}`));
   for (const row of rows) {
     const before = document.getElementById(row.id);
     const fresh = !before || key(before) < key(row);
-    if (fresh) news.push(row); else row.classList.toggle("unread", before.classList.contains("unread"));
+    const many = Number(row.dataset.urgent);
+    if (before ? many > Number(before.dataset.urgent) : many && row.dataset.count === "1") urgent.push(row);
+    if (fresh) news.push(row); else paint(row, before.classList.contains("unread"));
     place(row, before);
   }
   if (more && rows.length) cut(key(rows.at(-1)));
-  const surplus = tops().slice(LONGEST);
-  if (surplus.length) cut(key(tops()[LONGEST - 1]));
+  const surplus = tops().slice(longest);
+  if (surplus.length) cut(key(tops()[longest - 1]));
   list.dataset.clock = clock;
   document.getElementById("empty").hidden = list.children.length > 0;
   opened(opened());
   ages(list);
   if (news.length && scrollY > 200) tellMissed(news.length);
-  return news;
+  return { news, urgent };
 }
 
 function place(row, before) {
   const held = before?.contains(document.activeElement) ? document.activeElement : null;
   const after = tops().find((each) => each !== before && key(each) < key(row));
   if (!after && list.dataset.older && !before) return;  // below what is loaded: it comes with its page
+  const open = before ? members(before) : [];
+  const inside = open.find((each) => each.contains(document.activeElement));
   if (before) drop(before);
   else row.classList.add("new");
   list.insertBefore(row, after ?? null);
+  const burst = row.querySelector(".burst");
+  if (open.length && burst) {
+    burst.setAttribute("aria-expanded", "true");
+    row.after(...open);
+    if (inside) rowOf(inside).title.focus({ preventScroll: true });
+    refill(row);
+  }
   if (held) (held.dataset.burst ? row.querySelector(".burst") ?? rowOf(row).title : rowOf(row).title).focus({ preventScroll: true });
+}
+
+function members(row) {
+  const found = [];
+  for (let next = row.nextElementSibling; next?.classList.contains("member"); next = next.nextElementSibling) found.push(next);
+  return found;
 }
 
 function drop(row) {
   if (!row) return;
-  while (row.nextElementSibling?.classList.contains("member")) row.nextElementSibling.remove();
+  for (const each of members(row)) each.remove();
   row.remove();
 }
 
@@ -106,18 +152,34 @@ function cut(last) {
 
 export async function toggleBurst(button) {
   const row = button.closest(".row");
-  if (button.getAttribute("aria-expanded") === "true") {
-    while (row.nextElementSibling?.classList.contains("member")) row.nextElementSibling.remove();
-    button.setAttribute("aria-expanded", "false");
-    return;
-  }
-  const found = await (await ask(`/bursts/${button.dataset.burst}?${address()}`)).json();
-  button.setAttribute("aria-expanded", "true");
+  const open = button.getAttribute("aria-expanded") !== "true";
+  button.setAttribute("aria-expanded", String(open));
+  if (open) return fill(row.id);
+  for (const each of members(row)) each.remove();
+}
+
+// Shows the members of a row that may have been drawn anew, closed or taken away while they were on their way.
+async function fill(id) {
+  const found = await ask(`/bursts/${id.replace("row-", "")}?${address()}`).then((answer) => answer.json()).catch(() => null);
+  const row = document.getElementById(id);
+  if (!found || row?.querySelector(".burst")?.getAttribute("aria-expanded") !== "true") return;
+  const focused = document.activeElement.closest?.(".member")?.id;
+  for (const each of members(row)) each.remove();
   row.after(...parse(found.html));
+  if (focused) document.getElementById(focused)?.querySelector(".title").focus({ preventScroll: true });
+  opened(opened());
   ages(list);
 }
 
+const refilling = new Set();
+function refill({ id }) {
+  if (refilling.has(id)) return;
+  refilling.add(id);
+  setTimeout(() => { refilling.delete(id); fill(id); }, 400);
+}
+
 export function setRead(threads, read, rows = []) {
+  marks += 1;
   for (const row of list.querySelectorAll(".row")) {
     const single = row.dataset.members === "1" || row.classList.contains("member");
     if ((single && threads.includes(Number(row.dataset.thread))) || rows.includes(Number(row.dataset.row))) paint(row, !read);
@@ -125,6 +187,7 @@ export function setRead(threads, read, rows = []) {
 }
 
 export function setReadUpTo(clock) {
+  marks += 1;
   for (const row of list.querySelectorAll(".row")) if (key(row) <= clock) paint(row, false);
 }
 

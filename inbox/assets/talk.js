@@ -7,7 +7,7 @@ export function address() {
 
 export async function ask(path) {
   const answer = await fetch(path);
-  if (answer.status === 401) location.assign("/enter");
+  if (answer.status === 401) door();
   if (!answer.ok) throw new Error(`${path} ${answer.status}`);
   return answer;
 }
@@ -18,9 +18,15 @@ export async function tell(path, what) {
     headers: { "Content-Type": "application/json", "X-Tocsin": "page" },
     body: JSON.stringify(what),
   }).catch(() => null);
-  if (answer?.status === 401) location.assign("/enter");
+  if (answer?.status === 401) door();
   if (!answer?.ok) say("That did not reach the inbox; try again");
   return answer?.ok;
+}
+
+// To the door, and back to this view from there.
+export function door() {
+  sessionStorage.setItem("tocsin-back", location.pathname + location.search);
+  location.assign("/enter");
 }
 
 export function say(text) {
