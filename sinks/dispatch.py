@@ -10,6 +10,7 @@ from sinks.delivery import Delivery, Tries
 from sinks.destination import Delivered, Undeliverable
 from sinks.digest import Digest, Folded
 from sinks.handling import Ended, Grip
+from sinks.held import Held
 from sinks.schedule import LATEST, Action, View, choose
 from sinks.standby import Standby
 from sinks.window import Window
@@ -43,6 +44,7 @@ class Dispatch:
         self._grip = grip
         self._tries: dict[tuple[int, int], Tries] = {}
         self._opened_at = self._flushed_at = self._urgent_at = float("-inf")
+        self._held = Held(self._outlet.named, delivery.will_tell)
         self.forget()
 
     def forget(self) -> None:
@@ -51,12 +53,13 @@ class Dispatch:
         self._digest_tries: Tries | None = None
         self._posted: _Posted | None = None
         self._bare = False
+        self._held.forget()
         self._tries.clear()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is open."""
-        return self._digest is None and self._posted is None
+        """Whether there is nothing to do; what rules keep for a digest is none until that is due."""
+        return self._digest is None and self._posted is None and not self._held.due(self._outlet.clock())
 
     def check(self) -> None:
         """Raise NotReady when too many in a row were refused."""
@@ -80,6 +83,9 @@ class Dispatch:
         Raises what the grip raises; NotReady when the target refuses even a digest of mere numbers.
         """
         self._measure(window)
+        if self._digest is None and self._posted is None:
+            now, more = self._outlet.clock(), bool(len(window))
+            self._digest = self._held.take(now, self._outlet.monotonic(), more=more, crowded=crowded)
         if self._standby and not self._posted:
             if not self._outlet.away():
                 self._standby.back()
@@ -132,6 +138,8 @@ class Dispatch:
         prepared = await self._delivery.prepare(held.record, urgent=held.urgent)
         if isinstance(prepared, str):
             return [Ended(held.record, prepared)]
+        if self._held.keep(prepared, self._outlet.monotonic()):
+            return []
         place = held.record.partition, held.record.offset
         tries = self._tries.setdefault(place, Tries(self._outlet.clock()))
         await self._grip.confirm({held.record.partition})
@@ -188,6 +196,8 @@ class Dispatch:
             self._tries.pop((held.record.partition, held.record.offset), None)
             if isinstance(prepared, str):
                 ended.append(Ended(held.record, prepared))
+                continue
+            if self._held.keep(prepared, self._outlet.monotonic()):
                 continue
             if self._digest is None:
                 self._digest, self._opened_at = Digest(self._outlet.named), self._outlet.monotonic()
