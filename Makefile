@@ -11,10 +11,10 @@ WORKERS := 3
 BLOCK := 600
 EVENTS := 20000
 
-.PHONY: flood fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-e2e bench-ingest bench-stream bench-inbox pictures clean
+.PHONY: flood fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-e2e bench-ingest bench-sinks bench-stream bench-inbox pictures clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 install: $(VENV)/.installed  ## make .venv with everything tocsin and its tests need
 
@@ -68,6 +68,9 @@ pictures: install  ## take the pictures of the docs anew (needs Chromium)
 
 bench-e2e: install  ## from the webhook to a receiver at 200, 1,000 and 3,000 events/s, everything on this machine
 	@$(BIN)/python -m bench.e2e
+
+bench-sinks: install  ## posts per second of a sink, events into digests, the wait of urgent ones past a backlog
+	@$(BIN)/python -m bench.sinks
 
 bench-stream: install  ## events per second of the stream beside the textbook Faust agent and a bare aiokafka loop
 	@$(BIN)/python -m bench.stream

@@ -23,7 +23,7 @@ _RAW = {
     "origin": _TEXT,
     "traceparent": _TEXT,
 }
-_ENRICHED = {"event-id": _TEXT, "revision": _NUMBER, "status": _TEXT, "received-at": _TIME}
+_ENRICHED = {"event-id": _TEXT, "revision": _NUMBER, "status": _TEXT, "received-at": _TIME, "urgency": _NUMBER}
 _LETTER = {
     "stage": _TEXT,
     "target": _TEXT,
@@ -40,13 +40,32 @@ _REDELIVERY = _ENRICHED | {"target": _TEXT, "cause": _TEXT, "job-id": _TEXT}
 
 def document() -> bytes:
     """Return the document; payloads are those of the models, headers those of `events/headers.py`."""
-    names = Topics()
     _, schemas = models_json_schema(
         [(model, "validation") for model in (WebhookEvent, EnrichedEvent, Receipt)],
         ref_template="#/components/schemas/{model}",
     )
+    channels = _channels(Topics())
+    made = {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "tocsin",
+            "version": "1.0.0",
+            "description": "The topics a consumer may attach to. Made from events/ by `python -m events.asyncapi`; do not edit.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": {
+            f"read-{name}": {"action": "receive", "channel": {"$ref": f"#/channels/{name}"}} for name in channels
+        },
+        "components": {"schemas": schemas["$defs"]},
+    }
+    return orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _channels(names: Topics) -> dict[str, Any]:
     anything = {"description": "The value of the buried record, byte for byte."}
-    channels = {
+    return {
         "raw": _channel(names.raw, "Webhook bodies, byte for byte.", _RAW, _ref("WebhookEvent")),
         "enriched": _channel(
             names.enriched,
@@ -65,22 +84,6 @@ def document() -> bytes:
         ),
         "deliveries": _channel(names.deliveries, "Receipts: what became of an event at a target.", {}, _ref("Receipt")),
     }
-    made = {
-        "asyncapi": "3.0.0",
-        "info": {
-            "title": "tocsin",
-            "version": "1.0.0",
-            "description": "The topics a consumer may attach to. Made from events/ by `python -m events.asyncapi`; do not edit.",
-            "license": {"name": "Apache-2.0"},
-        },
-        "defaultContentType": "application/json",
-        "channels": channels,
-        "operations": {
-            f"read-{name}": {"action": "receive", "channel": {"$ref": f"#/channels/{name}"}} for name in channels
-        },
-        "components": {"schemas": schemas["$defs"]},
-    }
-    return orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _ref(model: str) -> dict[str, str]:

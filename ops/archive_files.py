@@ -1,14 +1,13 @@
 """Which offsets of the enriched topic the archive really has: by what is in its files, not by what the manifest says."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ops.scan import Span
 from sinks.archive.manifest import Entry, Manifest
-from sinks.archive.storage import Folder
+from sinks.archive.storage import Root, opened
 
 
 @dataclass
@@ -24,18 +23,18 @@ class Archived:
     """Offsets that left Kafka before they were archived."""
 
 
-def offsets(root: Path, topic: str, partition: int, span: Span) -> Archived:
+def offsets(root: Root, topic: str, partition: int, span: Span) -> Archived:
     """Look into every file that has rows of the span.
 
     Raises BrokenManifest.
     """
     found = Archived()
-    for entry in _overlapping(Manifest(Folder(root), topic, partition), span, found):
+    for entry in _overlapping(Manifest(opened(root), topic, partition), span, found):
         if entry.kind == "gap":
             found.gaps.append(entry)
         for file in entry.files:
             try:
-                column = pq.ParquetFile(root / file.path).read(columns=["kafka_offset"])["kafka_offset"]
+                column = pq.ParquetFile(opened(root).source(file.path)).read(columns=["kafka_offset"])["kafka_offset"]
             except (FileNotFoundError, pa.ArrowInvalid):
                 found.lost[file.path] = Span(entry.first_offset, entry.next_offset)
                 continue

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from events.errors import NotReady
 from ops import (
+    archive_cli,
+    budget_verb,
     catch_up_verb,
     dead_letters_cli,
     doctor_verb,
@@ -43,6 +45,7 @@ app = typer.Typer(
     "\n\nSettings come from the environment or from `.env` in the working directory; `.env.example` lists all of them.",
 )
 for name, verbs in (
+    ("archive", archive_cli.app),
     ("dead-letters", dead_letters_cli.app),
     ("hooks", hooks.app),
     ("inbox", inbox_cli.app),
@@ -57,6 +60,7 @@ app.command("catch-up")(catch_up_verb.catch_up)
 app.command()(query_cli.query)
 app.command()(why_verb.why)
 app.command()(doctor_verb.doctor)
+app.command()(budget_verb.budget)
 app.command()(reconcile_verb.reconcile)
 app.command()(replay_verb.replay)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):

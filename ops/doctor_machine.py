@@ -10,6 +10,7 @@ from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
 from ops.findings import Asked, Finding, failed, warning, well
 from sinks.archive.settings import ArchiveSettings
+from sinks.archive.storage import Folder
 from stream.settings import StreamSettings
 
 GB = 1024**3
@@ -26,10 +27,11 @@ async def look(_asked: Asked) -> AsyncIterator[Finding]:
     ingest = IngestSettings()
     spool = ingest.spool_folder()
     wanted = max(ingest.spool_bytes - _size(spool), ROOM)
+    archive = ArchiveSettings().store()
     folders = [
         ("the spool", spool, wanted, "INGEST_SPOOL elsewhere, or INGEST_SPOOL_BYTES lower"),
         ("the stream", StreamSettings().data.absolute(), ROOM // 10, "STREAM_DATA elsewhere"),
-        ("the archive", ArchiveSettings().root(), ROOM, "ARCHIVE_URL elsewhere"),
+        *([("the archive", archive.root, ROOM, "ARCHIVE_URL elsewhere")] if isinstance(archive, Folder) else []),
         ("the bell", InboxSettings().path().absolute().parent, ROOM, "INBOX_DATABASE elsewhere"),
     ]
     for name, folder, bytes_, setting in folders:

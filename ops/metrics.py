@@ -13,14 +13,15 @@ import sinks.archive.metrics
 import sinks.metrics
 import stream.metrics
 from ingest.metrics import Seconds
+from ops import catch_up_metrics
 
 REFERENCE = """\
 # Metrics
 
 Written from the inventories by `python -m ops.metrics`. Every room serves them at `/metrics` on its private port:
-ingest 8081, stream 8082, sinks 8083, archive 8084, inbox 8085. Labels are names of hooks, targets, groups and kinds, never
-anything an outsider writes. The lag of the groups is asked of the cluster by the inbox, so that it is known of a process
-that is gone, too.
+ingest 8081, stream 8082, sinks 8083, archive 8084, inbox 8085, the job of the catch-up 8086. Labels are names of hooks,
+targets, groups and kinds, never anything an outsider writes. The lag of the groups is asked of the cluster by the inbox, so
+that it is known of a process that is gone, too.
 
 Alert rules and a dashboard that use them are in [deploy/prometheus](../deploy/prometheus); what to do about each alert
 stands in [runbook.md](runbook.md).
@@ -51,6 +52,7 @@ def rooms() -> dict[str, list[Described]]:
         "sinks": sinks.metrics,
         "archive": sinks.archive.metrics,
         "inbox": inbox.metrics,
+        "catch-up": catch_up_metrics,
     }
     return {"ingest": list(_of_ingest())} | {room: list(_of_module(module)) for room, module in modules.items()}
 

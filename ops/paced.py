@@ -19,8 +19,8 @@ class Paced:
     """The Alert API inside the operator's share, silent where the vendor wants silence."""
 
     def __init__(self, api: AlertApi, budget: OperatorsBudget, breaker: Breaker) -> None:
-        self._api, self._breaker = api, breaker
-        api.before_send = budget.leave
+        self._api, self._budget, self._breaker = api, budget, breaker
+        api.before_send = self._leave
         self.tell: Callable[[str, float], None] = lambda _reason, _silent_for: None
         """Tells the stream's workers of an error, and for how many seconds nobody may call."""
         self.check: Callable[[], None] = lambda: None
@@ -29,8 +29,7 @@ class Paced:
     async def updated(self, since: datetime, offset: int = 0) -> list[dict[str, Any]]:
         """Return a page. Raises Unavailable, Refused, NotReady."""
         self.check()
-        if pause := self._breaker.silent_for(_now()):
-            raise Unavailable(f"silent for {pause:.0f} s more: {self._breaker.reason}", counts=False)
+        self._silent()
         try:
             page = await self._api.updated(since, offset)
         except Refused as error:
@@ -44,6 +43,14 @@ class Paced:
             raise
         self._breaker.success(_now())
         return page
+
+    async def _leave(self) -> None:
+        await self._budget.leave()
+        self._silent()  # a worker may have been refused while we waited for our slot
+
+    def _silent(self) -> None:
+        if pause := self._breaker.silent_for(_now()):
+            raise Unavailable(f"silent for {pause:.0f} s more: {self._breaker.reason}", counts=False)
 
     def _tell(self, error: Exception) -> None:
         self.tell(f"an operator's command: {error}", self._breaker.silent_for(_now()))

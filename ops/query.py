@@ -18,6 +18,7 @@ from ops.questions import named
 from sinks.archive.read import entries
 from sinks.archive.settings import ArchiveSettings
 from sinks.archive.shapes import DELIVERIES, ENRICHED, Shape
+from sinks.archive.storage import Store
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def run(
     sql = named(question)
     query_views.check(sql)
     with tempfile.TemporaryDirectory(prefix="tocsin-query-") as temporary:
-        datasets = asyncio.run(_datasets(archive.root(), kafka, Path(temporary), span))
+        datasets = asyncio.run(_datasets(archive.store(), kafka, Path(temporary), span))
         con = query_views.connect(datasets, Path(temporary), span.since, span.until)
         try:
             query_print.show(con.execute(sql), format_)
@@ -54,26 +55,29 @@ def _views(prefix: str) -> dict[str, tuple[str, Shape]]:
     return {"events": (topics.enriched, ENRICHED), "deliveries": (topics.deliveries, DELIVERIES)}
 
 
-async def _datasets(root: Path, kafka: KafkaSettings | None, folder: Path, span: Span) -> query_views.Datasets:
+async def _datasets(store: Store, kafka: KafkaSettings | None, folder: Path, span: Span) -> query_views.Datasets:
     """Return what each view is made of: the files the manifest lists, and of Kafka what lies behind them."""
     found = {}
     for name, (topic, shape) in _views((kafka or KafkaSettings()).topic_prefix).items():
         # The manifest is read first: what is archived meanwhile is read from Kafka, and nothing twice.
-        settled, files = dict[int, int](), list[Path]()
-        for entry in entries(root, topic):
+        settled, files, tail = dict[int, int](), list[str](), list[Path]()
+        for entry in entries(store, topic):
             settled[entry.partition] = entry.next_offset
-            files += [root / file.path for file in entry.files]
+            files += [file.path for file in entry.files]
         if kafka is not None:
             with Bar(f"reading {topic}") as bar:
-                files += await query_tail.fetch(
+                tail = await query_tail.fetch(
                     kafka, topic, folder, shape=shape, begin=settled, since=span.since, progress=bar.show
                 )
-        found[name] = _dataset(files, shape.schema)
+        found[name] = _dataset(store, files, tail, shape.schema)
     return found
 
 
-def _dataset(files: list[Path], schema: pa.Schema) -> ds.Dataset:
-    """Return the files as one table; a column that an older file has not is null there."""
-    if not files:
-        return ds.dataset(schema.empty_table())
-    return ds.dataset([str(path) for path in files], schema=schema, format="parquet")
+def _dataset(store: Store, files: list[str], tail: list[Path], schema: pa.Schema) -> ds.Dataset:
+    """Return archived files and the ones of Kafka as one table."""
+    parts = [ds.dataset(schema.empty_table())]
+    if files:
+        parts.append(store.dataset(files, schema))
+    if tail:
+        parts.append(ds.dataset([str(path) for path in tail], schema=schema, format="parquet"))
+    return ds.UnionDataset(schema, parts)

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -16,6 +15,7 @@ from ops.catch_up_pass import Pages, listed_from
 from ops.ledger import Count, Gap, Kind, Ledger, Limits
 from ops.life_targets import Place
 from ops.scan import Progress, Reader, Span, reading
+from sinks.archive.storage import Root
 from sinks.finished import decode
 from sinks.positions import committed
 from sinks.rules import Rules
@@ -31,7 +31,7 @@ class Asked:
     window: timedelta
     """How far back the stream knows duplicates."""
     rules: Rules | None = None
-    root: Path | None = None
+    root: Root | None = None
     """The archive's folder."""
     pages: Pages | None = None
     """The Alert API."""

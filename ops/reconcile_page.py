@@ -16,6 +16,7 @@ from events.topics import Topics
 from ingest.settings import IngestSettings
 from ops import spool_look, why
 from ops.bar import Bar
+from ops.catch_up_cli import FURTHEST
 from ops.catch_up_settings import CatchUpSettings
 from ops.dead_letters import safe
 from ops.ledger import Count, Gap
@@ -44,6 +45,8 @@ def run(since: datetime, *, api: bool, as_json: bool) -> int:
     until = datetime.now(UTC) - SETTLING
     if since >= until:
         raise NotReady("--since must be more than a minute ago: what is younger is still on its way.")
+    if until - since > FURTHEST:
+        raise NotReady(f"--since must be in the last {FURTHEST.days} days: the raw topic remembers no longer.")
     root, rules = why.archive_at_hand(notes), why.rules_at_hand(notes)
     asked = Asked(since, until, StreamSettings().dedupe_window, rules, root, delay=CatchUpSettings().delay)
     _count_spool(kafka, notes)

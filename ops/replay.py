@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +18,9 @@ from sinks import shelf
 from sinks.conditions import Conditions, compile_conditions
 from sinks.facts import Facts
 from sinks.rules import Rules
+
+REMEMBERED = timedelta(days=6)
+"""How long a job can be gone on with: the redeliveries topic, where it reads what is done, is kept for seven days."""
 
 CAUSE = "replay"
 """Header of a record that a replay wrote."""
@@ -38,6 +41,7 @@ class Plan:
     rule: str = ""
     again: bool = False
     notify: bool = False
+    begun: str = ""
 
     @property
     def span(self) -> tuple[datetime, datetime]:
@@ -55,15 +59,22 @@ class Plan:
         draft.replace(folder / f"{self.job}.json")
 
     @classmethod
-    def load(cls, folder: Path, job: str) -> Self:
-        """Read it. Raises NotReady where there is none."""
+    def load(cls, folder: Path, job: str, now: datetime) -> Self:
+        """Read it. Raises NotReady where there is none, or it was begun too long ago."""
         known = sorted(path.stem for path in folder.glob("*.json"))
         if job not in known:
             raise NotReady(f"There is no replay {job} in {folder}; known are: {', '.join(known) or 'none'}.")
         try:
-            return cls(**orjson.loads((folder / f"{job}.json").read_bytes()))
-        except (orjson.JSONDecodeError, TypeError) as error:
+            plan = cls(**orjson.loads((folder / f"{job}.json").read_bytes()))
+            late = now - datetime.fromisoformat(plan.begun) > REMEMBERED
+        except (orjson.JSONDecodeError, TypeError, ValueError) as error:
             raise NotReady(f"{folder / job}.json cannot be read as a replay.") from error
+        if late:
+            raise NotReady(
+                f"Replay {job} began over {REMEMBERED.days} days ago, and what it has sent is known no more: begin another, "
+                "which leaves out what the target has a receipt of."
+            )
+        return plan
 
 
 def wants(plan: Plan, rules: Rules) -> Wants:

@@ -51,8 +51,14 @@ def begin(
     rules = sinks_main.load(SinksSettings())
     sinks_main.choose(rules, target, "")
     job = uuid.uuid4().hex[:12]
-    span = isoformat(since), isoformat(until or datetime.now(UTC))
-    return Plan(job, target, *span, alert.lower(), where, rule, again=again, notify=notify)
+    now = datetime.now(UTC)
+    span = isoformat(since), isoformat(until or now)
+    return Plan(job, target, *span, alert.lower(), where, rule, again=again, notify=notify, begun=isoformat(now))
+
+
+def resume(job: str) -> Plan:
+    """Return a job that was stopped. Raises NotReady."""
+    return Plan.load(folder(), job, datetime.now(UTC))
 
 
 def run(plan: Plan, *, rate: float, yes: bool) -> int:

@@ -5,7 +5,6 @@ import time
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
@@ -27,7 +26,7 @@ from ops.replay import CAUSE, Counts, Picking, Plan, Wants, marked
 from ops.scan import Progress, Reader, Span, reading
 from ops.visible import nothing_hidden
 from sinks.archive.manifest import Manifest
-from sinks.archive.storage import Folder
+from sinks.archive.storage import Root, opened
 from stream.restore import SLACK
 
 AT_A_TIME = 100
@@ -51,7 +50,7 @@ class Found(NamedTuple):
 class Replay:
     """One job against one cluster."""
 
-    def __init__(self, kafka: KafkaSettings, plan: Plan, wants: Wants, root: Path | None) -> None:
+    def __init__(self, kafka: KafkaSettings, plan: Plan, wants: Wants, root: Root | None) -> None:
         """Take the archive's folder too: what Kafka has no more is read there."""
         self._kafka, self._plan, self._wants, self._root = kafka, plan, wants, root
         self._topics = Topics(kafka.topic_prefix)
@@ -182,18 +181,18 @@ class Replay:
         return place, Span(start, spans[place].end)
 
 
-def archived(root: Path, topic: str, partition: int, below: int, since: datetime, until: datetime) -> Iterator[Found]:
+def archived(root: Root, topic: str, partition: int, below: int, since: datetime, until: datetime) -> Iterator[Found]:
     """Yield what the archive has of a span of time below an offset.
 
     Raises BrokenManifest, FileNotFoundError for a listed file that is gone.
     """
-    manifest = Manifest(Folder(root), topic, partition)
+    manifest = Manifest(opened(root), topic, partition)
     for seq in manifest.sequences():
         entry, _ = manifest.read(seq)
         if entry.first_offset >= below:
             return
         for file in entry.files:
-            with pq.ParquetFile(root / file.path) as parquet:
+            with pq.ParquetFile(opened(root).source(file.path)) as parquet:
                 rows = parquet.read(columns=["kafka_offset", "received_at"])
                 wanted = pc.and_(
                     pc.less(rows["kafka_offset"], below),

@@ -28,11 +28,9 @@ def replay(
     target takes it after what is new, and skips what it has already.
     """
     from ops import replay_page
-    from ops.replay import Plan
 
     if job:
-        plan = Plan.load(replay_page.folder(), job)
-        raise typer.Exit(replay_page.run(plan, rate=rate, yes=True))
+        raise typer.Exit(replay_page.run(replay_page.resume(job), rate=rate, yes=True))
     if not to or not since:
         raise typer.BadParameter("say --to TARGET and --since, or --job to go on with one that was stopped")
     if where and rule:

@@ -24,6 +24,7 @@ from ops.retries import retrying
 from sinks import main as sinks_main
 from sinks.archive.manifest import BrokenManifest
 from sinks.archive.settings import ArchiveSettings
+from sinks.archive.storage import Folder, Root, Store
 from sinks.finished import decode
 from sinks.positions import committed
 from sinks.rules import Rules
@@ -51,6 +52,8 @@ class Life:
     title: str = ""
     link: str | None = None
     rules_version: str = ""
+    archived_to: int | None = None
+    """First offset that is not archived yet; None where the archive was not looked through."""
     events: list[Event] = field(default_factory=list)
     told: dict[str, list[Told]] = field(default_factory=dict)
     """By event id."""
@@ -67,8 +70,8 @@ class Life:
 class Sources:
     """What can be asked besides Kafka, and what of that is not at hand."""
 
-    root: Path | None = None
-    """The archive's folder."""
+    root: Root | None = None
+    """The archive."""
     spool: Path | None = None
     rules: Rules | None = None
     rooms: tuple[str, ...] = ()
@@ -87,20 +90,22 @@ def run(text: str, since: datetime | None) -> Life:
     try:
         return asyncio.run(look(KafkaSettings(), text, since, sources))
     except BrokenManifest as error:
-        raise NotReady(f"The archive in {sources.root} cannot be believed: {error}") from error
+        raise NotReady(
+            f"The archive in {sources.root.name if sources.root else None} cannot be believed: {error}"
+        ) from error
 
 
-def archive_at_hand(notes: list[str]) -> Path | None:
-    """Return the archive's folder, None with a note where there is none at hand."""
+def archive_at_hand(notes: list[str]) -> Store | None:
+    """Return the archive, None with a note where there is none at hand."""
     try:
-        root = ArchiveSettings().root()
+        store = ArchiveSettings().store()
     except NotReady as error:
         notes.append(f"the archive is not looked into: {error}")
         return None
-    if not root.is_dir():
+    if isinstance(store, Folder) and not store.root.is_dir():
         notes.append("there is no archive on this machine to look into")
         return None
-    return root
+    return store
 
 
 def rules_at_hand(notes: list[str]) -> Rules | None:
@@ -132,7 +137,9 @@ async def look(kafka: KafkaSettings, text: str, since: datetime | None, sources:
     life_.events = life.events(arrivals, revisions, buried, stream_at.base if stream_at else None)
     life_.resent = [_resent(record) for record in material.redeliveries]
     life_.spooled = [(each.event_id, each.received_at) for each in material.spooled]
+    life_.archived_to = material.archived.next_offsets.get(material.partition)
     if material.archived.back_to:
+        life_.archived_to = None
         life_.notes.append(f"the archive was searched back to {material.archived.back_to:%Y-%m-%d %H:%M} only")
     life_.notes += [f"the archive's file {path} is listed and gone" for path in material.archived.gone]
     _head(life_)

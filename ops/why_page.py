@@ -63,7 +63,8 @@ def _event(console: Console, life: Life, event: Event) -> None:
     console.print(Text(f"\n{safe(event.what)}  {safe(event.event_id)}", style="bold"))
     console.print(Text(f"first received {_date(event.at)}"))
     lines = [line for each in event.arrivals for line in _arrival(each)]
-    lines += [line for one in event.revisions for line in _revision(one)]
+    for one in event.revisions:
+        lines += [*_revision(one), *_archived(life, one)]
     lines += [line for told in life.told.get(event.event_id, []) for line in _told(told, life.rules_version)]
     _table(console, lines)
 
@@ -81,10 +82,17 @@ def _revision(one: Revision) -> list[Line]:
     reason = f" ({one.reason})" if one.reason else ""
     asked = f", the alert as of {_clock(one.fetched_at)}" if one.fetched_at else ""
     when = _clock(one.written_at) if one.written_at else "-"
-    lines = [("enriched", when, f"revision {one.revision}: {one.status}{reason}{asked}{after} ({one.place})")]
+    return [("enriched", when, f"revision {one.revision}: {one.status}{reason}{asked}{after} ({one.place})")]
+
+
+def _archived(life: Life, one: Revision) -> list[Line]:
     if one.file:
-        lines.append(("archive", "", one.file))
-    return lines
+        return [("archive", "", one.file)]
+    # The archive is searched by alert: of a case or a report it was not asked.
+    if life.archived_to is None or one.event.event.alert_uuid != life.key:
+        return []
+    lost = one.offset < life.archived_to
+    return [("archive", "-", "IN NONE OF ITS FILES, though it is past this record" if lost else "not there yet")]
 
 
 def _told(told: Told, today: str) -> list[Line]:

@@ -87,8 +87,6 @@ class Endpoints:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.shown: deque[Shown] = deque(maxlen=_KEPT)
         self.repeated = 0
-        self.refused = 0
-        """Posts to Mattermost over its limit."""
         self._ids: deque[str] = deque(maxlen=_KEPT)
         self._clock = clock
         self._seq = 0
@@ -105,7 +103,6 @@ class Endpoints:
             "X-RateLimit-Reset": str(math.ceil(self._mattermost.next(self._clock()))),
         }
         if wait:
-            self.refused += 1
             return Response("limit exceeded\n", 429, headers | {"Retry-After": str(round(wait) + 1)}, "text/plain")
         if hook in MATTERMOST_REFUSALS:
             status, id_, message = MATTERMOST_REFUSALS[hook]

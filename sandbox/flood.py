@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import typer
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from events.codec import decode_receipt, encode
 from events.errors import NotReady
@@ -128,16 +129,23 @@ async def drained(site: Site, say: Say) -> None:
 
     Raises NotReady when that takes longer than PATIENCE.
     """
-    group, topic = site.kafka.group("teams"), Topics(site.kafka.topic_prefix).enriched
     end, said = time.monotonic() + PATIENCE, 0.0
-    async with Lag(site.kafka) as lag:
-        while (left := await lag.of(group, topic)) != 0:
-            if time.monotonic() > end:
-                raise NotReady(f"The sink did not come to the end within {PATIENCE:.0f} s; {left} records are left.")
-            if time.monotonic() - said > 10:  # noqa: PLR2004
-                said = time.monotonic()
-                say(f"waiting: {left} records left, {len(site.teams.posts)} posts")
-            await asyncio.sleep(0.5)
+    while (left := await _left(site)) != 0:
+        if time.monotonic() > end:
+            raise NotReady(f"The sink did not come to the end within {PATIENCE:.0f} s; {left} records are left.")
+        if time.monotonic() - said > 10:  # noqa: PLR2004
+            said = time.monotonic()
+            say(f"waiting: {left} records left, {len(site.teams.posts)} posts")
+        await asyncio.sleep(1)
+
+
+async def _left(site: Site) -> int | None:
+    """Return how many records the sink has not finished; None when the broker, busy with the flood, does not say."""
+    try:
+        async with asyncio.timeout(20), Lag(site.kafka) as lag:
+            return await lag.of(site.kafka.group("teams"), Topics(site.kafka.topic_prefix).enriched)
+    except (TimeoutError, KafkaError):
+        return None
 
 
 async def run(folder: Path, low: int, urgent: int, at: str, kills: int, say: Say) -> Flood:

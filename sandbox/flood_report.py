@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import orjson
 
 from events.records import Receipt
 from sandbox.receivers import Post
+from sinks.limits import most_in_any
 
 WINDOW, ALLOWED = 300.0, 25
 """Seconds, and how many posts a Teams connection takes in any of them."""
@@ -104,16 +105,6 @@ class Flood:
         if self.kills:
             figures |= {"kills": self.kills, "repeated_digests": digests, "repeated_events": singles}
         return " ".join(f"{name}={value}" for name, value in figures.items())
-
-
-def most_in_any(times: Iterable[float], seconds: float) -> int:
-    """Return the most times that lie within any span of so many seconds."""
-    ordered, most, first = sorted(times), 0, 0
-    for last, time in enumerate(ordered):
-        while ordered[first] + seconds <= time:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 def _count(card: dict[str, Any] | None) -> int:

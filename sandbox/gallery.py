@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from aiokafka import ConsumerRecord
 from fastapi import FastAPI
 
+from events.codec import encode
 from events.records import EnrichedEvent, Enrichment, Links, WebhookEvent
 from sandbox import endpoints, messages, receivers
 from sandbox.alert_api import create_app
@@ -21,9 +23,12 @@ from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
 from sandbox.tenant import Tenant
 from sinks import shelf
+from sinks.digest import Digest, Prepared
+from sinks.rules import Decision
 
-VIEW = {"width": 900, "height": 2000}
+VIEW = {"width": 900, "height": 2600}
 """Tall, so that nothing has to be scrolled under the head of the page."""
+SITES = ("Finance", "Headquarters", "Plant Málaga")
 REMARK = "False positive: the auditors' scanner. @channel please look at https://login.evil.example/?id=42 **now**"
 ALERT = {"uuid": "3b0f6a52-7d1e-4c7a-9f0b-5a1f2f0c9d11", "short_id": "ALq7Zt3Kx9Pd"}
 
@@ -51,7 +56,7 @@ def targets(base: str, mail_port: int, api: str) -> dict[str, dict[str, Any]]:
 
 
 def samples(tenant: Tenant) -> list[EnrichedEvent]:
-    """Return a comment, an alert that the Alert API could not yet tell of, and an urgent one with all there is."""
+    """Return a digest, a comment, an alert that the Alert API could not yet tell of, and an urgent one with all there is."""
     quiet = tenant.create_alert(oddity="", urgency=35)
     waiting = tenant.create_alert(oddity="mentions", urgency=55)
     urgent = tenant.create_alert(oddity="", urgency=92, **ALERT)
@@ -64,10 +69,24 @@ def samples(tenant: Tenant) -> list[EnrichedEvent]:
     comment = tenant.comment(quiet["attributes"]["uuid"], REMARK, author="Ada")
     pending = Enrichment(status="pending", reason="the Alert API is away")
     events = [enriched(tenant, comment), enriched(tenant, waiting, pending), enriched(tenant, urgent)]
-    return [
+    named = [
         event.model_copy(update={"event_id": f"{n}f3c1a7e-0000-4000-8000-5d1b9c2e7a41"})
         for n, event in enumerate(events)
     ]
+    return [digest(tenant), *named]
+
+
+def digest(tenant: Tenant, count: int = 40) -> EnrichedEvent:
+    """Merge some alerts, as the runner does with what a budget cannot carry."""
+    merged = Digest(named=6)
+    for offset in range(count):
+        event = enriched(
+            tenant, tenant.create_alert(oddity="", urgency=30 + offset % 30, entity={"name": SITES[offset % 3]})
+        )
+        value = encode(event)
+        record = ConsumerRecord("enriched", 0, offset, 0, 0, None, value, None, 0, len(value), [])
+        merged.fold(Prepared(record, event, Decision(notify=True, rules=("everything",)), urgent=False))
+    return merged.event()
 
 
 def enriched(tenant: Tenant, body: dict[str, Any], enrichment: Enrichment | None = None) -> EnrichedEvent:

@@ -50,12 +50,11 @@ def run(
     """
     if hook_url and not urlsplit(hook_url).netloc:
         raise NotReady("--hook-url must be a whole address, such as http://127.0.0.1:8080/hooks/TOKEN.")
-    ports = port, mail_port
-    asyncio.run(_simulate(ports, hook_url, rate, seed, rich=rich, quirks=Quirks.parse(quirks)))
+    asyncio.run(_simulate(port, hook_url, rate, seed, rich=rich, quirks=Quirks.parse(quirks), mail_port=mail_port))
 
 
 async def _simulate(
-    ports: tuple[int, int], hook_url: str, rate: float, seed: int | None, *, rich: bool, quirks: Quirks
+    port: int, hook_url: str, rate: float, seed: int | None, *, rich: bool, quirks: Quirks, mail_port: int = 0
 ) -> None:
     seed = secrets.randbits(32) if seed is None else seed
     tenant = Tenant(seed, rich=rich, keep=KEPT_ALERTS)
@@ -63,9 +62,9 @@ async def _simulate(
     teams = TeamsReceiver(quirks=quirks, keep=KEPT_POSTS)
     endpoints = Endpoints()
     app = create_app(tenant, Firewall(seed=seed), quirks, teams, endpoints)
-    async with serving(app, ports[0]) as base, Mailbox(endpoints).listening(ports[1]) as mail_port:
+    async with serving(app, port) as base, Mailbox(endpoints).listening(mail_port) as mailing:
         log.info(
-            "simulation_started", api=base, page=base, mail_port=mail_port, seed=seed, posting=bool(hook_url and rate)
+            "simulation_started", api=base, page=base, mail_port=mailing, seed=seed, posting=bool(hook_url and rate)
         )
         work = [asyncio.create_task(_until_stopped())]
         if hook_url and rate > 0:

@@ -31,7 +31,7 @@ async def show(arrangement: Arrangement, layout: Layout, screen: Screen) -> None
             "messages",
             f"{layout.receivers_url}/messages shows chats and mails; mail server on port {layout.ports.mail}",
         )
-    screen.item("archive", str(arrangement.settings.archive.root()))
+    screen.item("archive", str(arrangement.settings.archive.store().name))
     screen.item("logs", str(layout.data / "logs"))
     screen.item("data", str(layout.data))
     if arrangement.embedded:

@@ -10,7 +10,7 @@ from sinks.delivery import Delivery, Tries
 from sinks.destination import Delivered, Undeliverable
 from sinks.digest import Digest, Folded
 from sinks.handling import Ended, Grip
-from sinks.held import Held
+from sinks.keeping import Keeping
 from sinks.schedule import LATEST, Action, View, choose
 from sinks.standby import Standby
 from sinks.window import Window
@@ -44,22 +44,21 @@ class Dispatch:
         self._grip = grip
         self._tries: dict[tuple[int, int], Tries] = {}
         self._opened_at = self._flushed_at = self._urgent_at = float("-inf")
-        self._held = Held(self._outlet.named, delivery.will_tell)
         self.forget()
 
     def forget(self) -> None:
         """Let go what is open: it comes again, to whoever owns the partitions next."""
         self._digest: Digest | None = None
+        self._kept = Keeping(self._outlet.named)
         self._digest_tries: Tries | None = None
         self._posted: _Posted | None = None
         self._bare = False
-        self._held.forget()
         self._tries.clear()
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to do; what rules keep for a digest is none until that is due."""
-        return self._digest is None and self._posted is None and not self._held.due(self._outlet.clock())
+        """Whether nothing is open."""
+        return self._digest is None and self._posted is None and self._kept.digest is None
 
     def check(self) -> None:
         """Raise NotReady when too many in a row were refused."""
@@ -83,9 +82,6 @@ class Dispatch:
         Raises what the grip raises; NotReady when the target refuses even a digest of mere numbers.
         """
         self._measure(window)
-        if self._digest is None and self._posted is None:
-            now, more = self._outlet.clock(), bool(len(window))
-            self._digest = self._held.take(now, self._outlet.monotonic(), more=more, crowded=crowded)
         if self._standby and not self._posted:
             if not self._outlet.away():
                 self._standby.back()
@@ -107,12 +103,13 @@ class Dispatch:
         """Say how long the oldest has been waiting."""
         now = self._outlet.clock().timestamp()
         since = [window.oldest / 1000] if window.oldest is not None else []
-        since += [self._digest.folded[0].received_at.timestamp()] if self._digest else []
+        since += [one.folded[0].received_at.timestamp() for one in (self._digest, self._kept.digest) if one]
         metrics.OLDEST.labels(self._outlet.target).set(max(now - min(since, default=now), 0.0))
 
     def _choose(self, window: Window, backlog: int, *, crowded: bool) -> Action:
         if seconds := self._outlet.away():
             return Action("wait", seconds=min(seconds, LATEST))
+        self._digest = self._kept.swap(self._digest, self._outlet.clock(), crowded=crowded)
         digest, next_key = self._digest, window.next_key
         view = View(
             waiting=len(window),
@@ -138,7 +135,8 @@ class Dispatch:
         prepared = await self._delivery.prepare(held.record, urgent=held.urgent)
         if isinstance(prepared, str):
             return [Ended(held.record, prepared)]
-        if self._held.keep(prepared, self._outlet.monotonic()):
+        if self._kept.take(prepared, self._digest, self._outlet.clock()):
+            self._delivery.will_tell(prepared)
             return []
         place = held.record.partition, held.record.offset
         tries = self._tries.setdefault(place, Tries(self._outlet.clock()))
@@ -197,12 +195,12 @@ class Dispatch:
             if isinstance(prepared, str):
                 ended.append(Ended(held.record, prepared))
                 continue
-            if self._held.keep(prepared, self._outlet.monotonic()):
+            self._delivery.will_tell(prepared)
+            if self._kept.take(prepared, self._digest, self._outlet.clock()):
                 continue
             if self._digest is None:
                 self._digest, self._opened_at = Digest(self._outlet.named), self._outlet.monotonic()
             self._digest.fold(prepared)
-            self._delivery.will_tell(prepared)
             if lifting and self._digest.urgent == self._outlet.named:
                 break
         return ended

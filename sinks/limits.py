@@ -2,6 +2,7 @@
 
 import sys
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -178,6 +179,16 @@ class Budget:
         back = int((now - self._told_at) / said.each) if said.each > 0 else said.limit
         left = min(said.limit, said.remaining + back) - self._since_told
         return left if urgent else left - said.reserve
+
+
+def most_in_any(times: Iterable[float], seconds: float) -> int:
+    """Return the most of these times that lie within any span of so many seconds."""
+    ordered, most, first = sorted(times), 0, 0
+    for last, time in enumerate(ordered):
+        while ordered[first] + seconds <= time:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 def _usable(limit: Limit, *, urgent: bool) -> int:

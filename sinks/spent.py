@@ -16,7 +16,7 @@ from sinks.positions import partitions_of
 
 @dataclass(frozen=True)
 class Posts:
-    """Posts made to a target for one event or one digest; `at` in Unix seconds, when it was written down."""
+    """An event that was told, and the posts made for it; none for all but the first of a digest. `at` in Unix seconds."""
 
     target: str
     at: float
@@ -24,15 +24,16 @@ class Posts:
 
 
 async def posts(kafka: KafkaSettings, since: float) -> AsyncIterator[Posts]:
-    """Yield what was posted since a moment (Unix seconds), up to now; a digest once, however many receipts it has."""
+    """Yield each event told since a moment (Unix seconds), up to now."""
     seen: set[tuple[str, str]] = set()
     async for record in _receipts(kafka, since):
         try:
             receipt = decode_receipt(record.value)
         except MalformedRecord:
             continue  # not ours: what we write can be read
-        if receipt.attempts and _first(receipt, seen):
-            yield Posts(receipt.target, record.timestamp / 1000, receipt.attempts)
+        if receipt.attempts and receipt.outcome != "by_fallback":  # that was a post to another target
+            count = receipt.attempts if _first(receipt, seen) else 0
+            yield Posts(receipt.target, record.timestamp / 1000, count)
 
 
 async def ages(kafka: KafkaSettings, targets: Collection[str], seconds: float) -> list[float]:

@@ -27,6 +27,8 @@ class _Gate:
     early: float = 0.0
     at: float = -inf
     slot: int = -1
+    alone: bool = False
+    """Whether it was made by a worker that owned everything, in no slot."""
 
 
 class Budget:
@@ -84,8 +86,12 @@ class Budget:
         usable = {number for number, start in self._from.items() if start <= now}
         if not usable:
             return self.settling(now) if self._from else inf
-        if len(usable) == self._partitions:
-            return max(0.0, gate.at + APART / self._slots.stream - now)
+        alone, apart = len(usable) == self._partitions, APART / self._slots.stream
+        # Of the two ways to call, one begins only when the other's last calls no longer share a second with its first.
+        if (again := gate.at + apart * (1 if alone == gate.alone else 2) - now) > 0 and (alone or gate.alone):
+            return again
+        if alone:
+            return 0.0
 
         def ours(slot: int) -> bool:
             turn = self._slots.turn(slot)
@@ -108,8 +114,7 @@ class Budget:
 
     async def leave(self) -> None:
         """Wait until a call that was taken may go; at once, unless it is late."""
-        now = await self._pass(self._left)
-        self._left.at, self._left.slot = now, self._slots.now()
+        self._note(self._left, await self._pass(self._left))
 
     async def _pass(self, gate: _Gate) -> float:
         loop = asyncio.get_running_loop()
@@ -119,6 +124,10 @@ class Budget:
 
     def used(self, now: float) -> None:
         """Note a call that starts now."""
-        self._begun.at, self._begun.slot = now, self._slots.now(EARLY)
+        self._note(self._begun, now)
         self._used.append(now)
         self._forget(now)
+
+    def _note(self, gate: _Gate, now: float) -> None:
+        gate.at, gate.slot = now, self._slots.now(gate.early)
+        gate.alone = sum(start <= now for start in self._from.values()) == self._partitions

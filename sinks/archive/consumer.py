@@ -17,8 +17,10 @@ from events.topics import Topics
 from sinks.archive import metrics
 from sinks.archive.settings import ArchiveSettings
 from sinks.archive.shapes import archived
-from sinks.archive.storage import Folder
+from sinks.archive.signing import Signer
+from sinks.archive.storage import Store
 from sinks.archive.sweep import sweep
+from sinks.archive.vouching import Voucher
 from sinks.archive.writer import PartitionWriter
 
 _LARGEST = 2 * 1024 * 1024 - 16 * 1024
@@ -45,9 +47,10 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         self,
         settings: ArchiveSettings,
         topics: Topics,
-        folder: Folder,
+        folder: Store,
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
+        signer: Signer | None = None,
     ) -> None:
         self._settings = settings
         self._topics = topics
@@ -56,6 +59,8 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._producer = producer
         self._name = f"{socket.gethostname()}/{os.getpid()}"
+        self._signer = signer
+        self._voucher = Voucher(folder, settings.head_every, self._name, signer, producer, topics.archive_heads)
         self._buffers: dict[TopicPartition, _Buffer] = {}
         self._turn = asyncio.Lock()
         self._assignments = 0
@@ -83,6 +88,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
                 else:
                     self._read_again()
                 await self._flush(everything=False)
+                await self._voucher.vouch(each.writer for each in self._buffers.values())
         async with self._turn:
             await self._flush(everything=True)
 
@@ -128,7 +134,8 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             for partition in sorted(assigned):
                 shape = self._shapes[partition.topic]
-                writer = PartitionWriter(self._folder, partition.topic, partition.partition, self._name, shape)
+                place = (partition.topic, partition.partition)
+                writer = PartitionWriter(self._folder, *place, self._name, shape, self._signer)
                 start = writer.claim(
                     log_start=starts[partition], log_end=ends[partition], accept_gap=self._settings.accept_gap
                 )

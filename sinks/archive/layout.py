@@ -9,6 +9,7 @@ DATA = "enriched"
 RAW = "raw"
 DELIVERIES = "deliveries"
 MANIFEST = "manifest"
+HEADS = "heads"
 _LONG = 100
 _NAME = re.compile(r"(?P<topic>.+)-(?P<partition>\d+)-(?P<offset>\d+)-(?P<seq>\d+)\.parquet")
 _ENTRY = re.compile(r"(\d{12,})\.json")

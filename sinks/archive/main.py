@@ -16,7 +16,8 @@ from sinks.archive.consumer import Archive
 from sinks.archive.manifest import BrokenManifest, Superseded
 from sinks.archive.settings import ArchiveSettings
 from sinks.archive.shapes import archived
-from sinks.archive.storage import Folder
+from sinks.archive.signing import Signer, load_signer
+from sinks.archive.storage import Store
 
 
 def run() -> None:
@@ -25,14 +26,15 @@ def run() -> None:
     Raises NotReady, also for what stops it later: nothing is committed then, and another start goes on where it was.
     """
     settings, kafka = ArchiveSettings(), KafkaSettings()
-    folder = Folder(settings.root())
-    folder.check()
+    store = settings.store()
+    store.check()
+    signer = load_signer(settings.signing_key) if settings.signing_key else None
     try:
-        asyncio.run(_run(settings, kafka, folder))
+        asyncio.run(_run(settings, kafka, store, signer))
     except OSError as error:
         reason = error.strerror or error
         raise NotReady(
-            f"The archive's folder {folder.root} failed ({reason}): nothing is lost, start again once it is mended."
+            f"The archive in {store.name} failed ({reason}): nothing is lost, start again once it is mended."
         ) from error
     except OffsetOutOfRangeError as error:
         raise NotReady("Records left Kafka before they were archived: the next start names their offsets.") from error
@@ -40,10 +42,10 @@ def run() -> None:
         raise NotReady(str(error)) from error
 
 
-async def _run(settings: ArchiveSettings, kafka: KafkaSettings, folder: Folder) -> None:
+async def _run(settings: ArchiveSettings, kafka: KafkaSettings, store: Store, signer: Signer | None = None) -> None:
     topics = Topics(kafka.topic_prefix)
     shapes = archived(topics, settings.topics.split(","))
-    await _check(kafka, {*shapes, topics.dead_letters})
+    await _check(kafka, {*shapes, topics.dead_letters, topics.archive_heads})
     consumer = AIOKafkaConsumer(
         **kafka.client_options(),
         group_id=kafka.group("archive"),
@@ -55,7 +57,7 @@ async def _run(settings: ArchiveSettings, kafka: KafkaSettings, folder: Folder) 
         max_partition_fetch_bytes=4 << 20,
     )
     producer = AIOKafkaProducer(**kafka.client_options(), acks="all", enable_idempotence=True, max_request_size=4 << 20)
-    archive = Archive(settings, topics, folder, consumer, producer)
+    archive = Archive(settings, topics, store, consumer, producer, signer)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, archive.stop)

@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 
 from events.errors import MalformedRecord, NotReady
 from sinks.archive import layout
+from sinks.archive.heads import Tip
 from sinks.archive.manifest import DataFile, Kind, Manifest, Superseded
 from sinks.archive.shapes import ENRICHED, Row, Shape
-from sinks.archive.storage import Folder
+from sinks.archive.signing import Signer
+from sinks.archive.storage import Store
 
 
 class Record(Protocol):
@@ -48,13 +50,21 @@ class Written:
 class PartitionWriter:
     """The one writer of a partition, from its claim until another one claims; not for two threads at once."""
 
-    def __init__(self, folder: Folder, topic: str, partition: int, writer: str, shape: Shape = ENRICHED) -> None:
+    def __init__(
+        self,
+        folder: Store,
+        topic: str,
+        partition: int,
+        writer: str,
+        shape: Shape = ENRICHED,
+        signer: Signer | None = None,
+    ) -> None:
         self.topic = topic
         self.partition = partition
         self._folder = folder
         self._shape = shape
         self._writer = writer
-        self._manifest = Manifest(folder, topic, partition)
+        self._manifest = Manifest(folder, topic, partition, signer)
         self._last = self._manifest.last()
 
     @property
@@ -66,6 +76,13 @@ class PartitionWriter:
     def next_seq(self) -> int:
         """The number of the entry to come."""
         return self._last[0].seq + 1 if self._last else 0
+
+    @property
+    def tip(self) -> Tip | None:
+        """The newest entry; None before the first claim."""
+        if self._last is None:
+            return None
+        return Tip(topic=self.topic, partition=self.partition, seq=self._last[0].seq, sha256=self._last[1])
 
     def claim(self, *, log_start: int, log_end: int, accept_gap: bool = False) -> int:
         """Take the partition over and return the offset to read from; whoever wrote before can commit no more.

@@ -1,8 +1,6 @@
 """Mattermost, through an incoming webhook."""
 
-import asyncio
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -10,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from events.records import EnrichedEvent
 from sinks import responses
-from sinks.destination import Delivered, Destination, TargetSettings, Unavailable
+from sinks.destination import Delivered, Destination, TargetSettings
 from sinks.posting import Poster, check_url
 from sinks.summary import Summary, summarise
 
@@ -48,17 +46,12 @@ class Mattermost(Destination[MattermostSettings]):
     async def open(self) -> None:
         """Make the HTTP client."""
         self._poster = Poster(self.settings.url)
-        self._open_at = 0.0
         await self._poster.open(self.resources)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
-        """Post the message, unless the server said that it would take no more for a while."""
-        now = asyncio.get_running_loop().time()
-        if now < self._open_at:
-            raise Unavailable("the server's own limit is spent (X-RateLimit-Remaining: 0)", self._open_at - now)
+        """Post the message, and tell the runner what the server says is left."""
         body = orjson.dumps(message(summarise(event), self.settings))
         answer = await self._poster.post(body, {"Content-Type": "application/json"})
-        self._open_at = now + rest(answer.headers)
         responses.check(answer)
         return Delivered(f"HTTP {answer.status}", left=responses.allowance(answer.headers))
 
@@ -70,7 +63,7 @@ def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
         {"title": escape(name), "value": escape(value[:_FIELD]), "short": len(value) <= _SHORT}
         for name, value in summary.facts
     ]
-    if summary.urgency:
+    if summary.urgency and not summary.items:  # a digest has its counts under that name
         fields.insert(0, {"title": "Urgency", "value": f"{summary.urgency.value}/100, {level}", "short": True})
     attachment = {
         "fallback": escape(f"{level or 'Urgency not known'}: {summary.title[:_TITLE]}"),
@@ -91,13 +84,6 @@ def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
     if settings.priority and level == "Urgent":
         content["priority"] = {"priority": settings.priority}
     return content
-
-
-def rest(headers: Mapping[str, str]) -> float:
-    """Return the seconds for which nothing more is taken: 0 unless the server limits and nothing is left."""
-    left, reset = headers.get("x-ratelimit-remaining", ""), headers.get("x-ratelimit-reset", "")
-    # Reset is in seconds, not a time; a server that means a time must not silence the target for years.
-    return min(float(reset), 60.0) if left == "0" and re.fullmatch(r"\d{1,10}", reset) else 0.0
 
 
 def escape(text: str) -> str:

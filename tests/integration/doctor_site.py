@@ -24,7 +24,7 @@ from sandbox.quirks import Quirks
 from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
 from sandbox.tenant import Tenant
-from stream import budget
+from stream import slots
 from tests.ingest.processes import TOKEN, free_ports, ingest
 from tests.integration.secured_kafka import SecuredKafka
 
@@ -78,8 +78,8 @@ async def site(kafka: KafkaSettings, secured: SecuredKafka, env: pytest.MonkeyPa
 
 
 def _make_the_machine_quick(env: pytest.MonkeyPatch) -> None:
-    env.setattr(doctor_sekoia, "OPERATORS_SHARE", 4.0)  # the simulated firewall bears it too
-    env.setattr(budget, "SETTLING", 0.0)
+    for module in (doctor_sekoia, slots):
+        env.setattr(module, "OPERATORS", 2.25)  # every second slot; the simulated firewall bears it too
     resolve = socket.getaddrinfo
     env.setattr(
         socket,

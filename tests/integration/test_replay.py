@@ -44,7 +44,10 @@ def event(n: int) -> EnrichedEvent:
 
 def plan(job: str = "j1", **more: object) -> Plan:
     until = BEGIN + timedelta(hours=1)
-    return Plan(**({"job": job, "target": "soc", "since": BEGIN.isoformat(), "until": until.isoformat()} | more))  # type: ignore[arg-type]
+    begun = datetime.now(UTC).isoformat()
+    return Plan(
+        **({"begun": begun, "job": job, "target": "soc", "since": BEGIN.isoformat(), "until": until.isoformat()} | more)
+    )  # type: ignore[arg-type]
 
 
 async def fill(kafka: KafkaSettings) -> None:
@@ -130,4 +133,4 @@ def test_the_command_counts_and_tells_people_only_when_told(
     assert asyncio.run(redelivered(kafka_settings)) == []
     assert replay_page.run(plan(target="chat", notify=True), rate=1000, yes=True) == 0
     assert len(asyncio.run(redelivered(kafka_settings))) == EVENTS // 2
-    assert Plan.load(replay_page.folder(), "j1").target == "chat"
+    assert replay_page.resume("j1").target == "chat"

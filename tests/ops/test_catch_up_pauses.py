@@ -62,5 +62,21 @@ def test_what_a_worker_of_the_stream_was_told_holds_for_the_command_too() -> Non
     asyncio.run(scenario())
 
 
+def test_what_a_worker_is_told_while_the_command_waits_for_its_slot_holds_the_call_back() -> None:
+    class Slow(OperatorsBudget):
+        async def leave(self) -> None:
+            pages.heard("Alert API: status 429", 40.0)
+
+    async def scenario() -> None:
+        nonlocal pages
+        async with AlertApi(SekoiaSettings(api_key="k"), httpx.MockTransport(_unasked)) as api:
+            pages = Paced(api, Slow(Slots(4.5)), Breaker(allowed_errors=0))
+            with pytest.raises(Unavailable, match="silent for"):
+                await api.before_send()
+
+    pages: Paced
+    asyncio.run(scenario())
+
+
 def _unasked(request: httpx.Request) -> httpx.Response:
     raise AssertionError(request)

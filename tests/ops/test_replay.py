@@ -117,11 +117,13 @@ def test_a_record_sent_again_says_so_to_its_reader() -> None:
 
 
 def test_a_job_is_kept_to_be_gone_on_with(tmp_path: Path) -> None:
-    kept = plan(where="type: alert", again=True)
+    kept = plan(where="type: alert", again=True, begun=NOW.isoformat())
     kept.save(tmp_path)
-    assert Plan.load(tmp_path, "j1") == kept
+    assert Plan.load(tmp_path, "j1", NOW + timedelta(days=5)) == kept
+    with pytest.raises(NotReady, match="began over 6 days ago"):
+        Plan.load(tmp_path, "j1", NOW + timedelta(days=7))
     with pytest.raises(NotReady, match=r"There is no replay other in .*known are: j1"):
-        Plan.load(tmp_path, "other")
+        Plan.load(tmp_path, "other", NOW)
 
 
 def test_only_what_disturbs_nobody_says_so() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from events.records import Receipt
 from sandbox.flood import event
-from sandbox.flood_report import Flood, Sent, most_in_any
+from sandbox.flood_report import Flood, Sent
+from sinks.limits import most_in_any
 
 
 def post(at, event_id, *names, count=0, shown=True):

@@ -61,17 +61,21 @@ def test_a_shared_budget_is_one_and_as_narrow_as_its_narrowest():
 @pytest.mark.parametrize(
     ("was", "wrong", "said"),
     [
-        ("target: one", "target: oen", "tocsin.yml:6: targets.else.fallback.target: there is no target 'oen': did you"),
+        (
+            "target: one",
+            "target: oen",
+            "tocsin.yml:6:70: targets.else.fallback.target: there is no target 'oen': did you",
+        ),
         ("target: one", "target: else", "targets.else.fallback.target: a target cannot stand in for itself"),
         (
             "after: 90s",
             "afetr: 90s",
-            "tocsin.yml:6: targets.else.fallback.afetr: unknown setting: did you mean 'after'",
+            "tocsin.yml:6:75: targets.else.fallback.afetr: unknown setting: did you mean 'after'",
         ),
         ("after: 90s", "after: 0s", "targets.else.fallback.after: input should be greater than"),
-        ("posts: 10", "post: 10", "tocsin.yml:3: targets.two.limits.0.post: unknown setting: did you mean 'posts'"),
-        ("reserve: 2", "reserve: 10", "tocsin.yml:3: targets.two.limits.0: the reserve leaves nothing"),
-        ("per: 5m", "per: soon", "tocsin.yml:3: targets.two.limits.0.per: "),
+        ("posts: 10", "post: 10", "tocsin.yml:3:85: targets.two.limits.0.post: unknown setting: did you mean 'posts'"),
+        ("reserve: 2", "reserve: 10", "tocsin.yml:3:84: targets.two.limits.0: the reserve leaves nothing"),
+        ("per: 5m", "per: soon", "tocsin.yml:3:101: targets.two.limits.0.per: "),
         ("connection: owner", "conection: owner", "targets.one.conection: unknown setting: did you mean 'connection'"),
     ],
 )

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from events.codec import encode
 from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
-from sinks.destination import Delivered, Unavailable, Undeliverable
+from sinks.destination import Delivered, TargetSettings, Unavailable, Undeliverable
 from sinks.dispatch import Dispatch
 from sinks.limits import Budget, Limit
 from sinks.outlet import Outlet
+from sinks.rules import Rule, Rules, Target
 from sinks.standby import Standby
 from sinks.summary import summarise
 from sinks.window import Window, urgent
@@ -61,9 +62,11 @@ def record(number: int, alert: str, urgency: int) -> SimpleNamespace:
 class Channel(world.World):
     """A target that notes when it was told of which event, within digests too."""
 
-    def __init__(self, limits=TEAMS, *answers, named=3, standby=None):
+    def __init__(self, limits=TEAMS, *answers, named=3, standby=None, **rule):
         self.named = named
-        super().__init__(*answers, budget=Budget(limits))
+        super().__init__(*answers, budget=Budget(limits), **rule)
+        if rule:
+            self.outlet.clock = self.clock
         if standby:
             outlet = Outlet("mail", standby, monotonic=lambda: self.now, clock=self.clock)
             self.dispatch = Dispatch(self.delivery, self, Standby("t", outlet, 300))
@@ -262,3 +265,27 @@ def test_a_digest_with_urgent_ones_goes_to_the_fallback_too():
     assert mail.told[0].event_id.startswith("digest-")
     assert summarise(mail.told[0]).warning.startswith("Sent by fallback")
     assert sum(outcomes.values()) == 30
+
+
+def test_a_rule_may_ask_for_a_digest_without_any_limit():
+    channel = Channel((), digest="15m", match={"urgency": "< 70"})
+    coming = [(float(n), record(n, f"a{n}", 10)) for n in range(8)]
+    assert channel.run(*coming) == {"digested": 8}
+    assert len(channel.at) == 1
+    assert 900 <= channel.at[0] <= 905, "15 minutes after the first came in"
+
+
+def test_what_is_kept_goes_before_a_later_one_of_its_alert_that_is_not():
+    rules = [
+        Rule.model_validate({"name": "low", "match": {"urgency": "< 70"}, "notify": "t", "digest": "15m"}),
+        Rule.model_validate({"name": "rest", "match": {"urgency": ">= 70"}, "notify": "t"}),
+    ]
+    channel = Channel((), digest="1s")
+    channel.delivery._rules = Rules(rules, {"t": Target("t", "x", TargetSettings())}, "v1")
+    low = [(0.0, record(n, f"a{n}", 10)) for n in range(5)]
+    outcomes = channel.run(*low, (1.0, record(7, "b", 95)), (2.0, record(8, "a3", 95)), (3.0, record(9, "a9", 10)))
+    assert outcomes == {"accepted": 1, "digested": 7}
+    assert channel.told[0] == "e7"
+    assert channel.told.index("e3") < channel.told.index("e8")
+    assert channel.at[:2] == [1.0, 2.0]
+    assert channel.at[2] > 800
