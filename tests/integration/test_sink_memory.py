@@ -195,3 +195,29 @@ def test_a_death_between_receipt_and_commit(kafka_settings, script, monkeypatch,
         assert script.sent == [name for name, outcome in wanted.items() if outcome == "delivered"]
 
     asyncio.run(scenario())
+
+
+def test_what_waits_in_an_open_digest_outlives_the_process(kafka_settings, script):
+    def use(**digest: str) -> Rules:
+        rule = Rule.model_validate({"name": "r", "match": "all", "notify": site.NAME, **digest})
+        return Rules([rule], {site.NAME: site.target()}, "v1")
+
+    async def scenario() -> None:
+        now = {"received_at": datetime.now(UTC)}
+        await site.publish(kafka_settings, [event(n, f"a{n}", 1).model_copy(update=now) for n in range(5)])
+        run = TargetRun(kafka_settings, use(digest="1h"), site.target(), "earliest")
+        killed = asyncio.create_task(run.run())
+        await asyncio.wait([killed], timeout=6)
+        assert run.assigned
+        killed.cancel()
+        await asyncio.wait([killed])
+        assert script.sent == []
+        assert await site.receipts(kafka_settings) == []
+        async with site.running(kafka_settings, use=use()):
+            await site.until_no_lag(kafka_settings, 40)
+        written = await site.receipts(kafka_settings)
+        assert sorted(one.event_id for one in written) == [f"a{n}-{n}" for n in range(5)]
+        assert {one.outcome for one in written} == {"delivered"}
+        assert sorted(script.sent) == [f"a{n}-{n}" for n in range(5)]
+
+    asyncio.run(scenario())
