@@ -65,6 +65,10 @@ def document() -> bytes:
         ),
         "deliveries": _channel(names.deliveries, "Receipts: what became of an event at a target.", {}, _ref("Receipt")),
     }
+    return _document(channels, schemas["$defs"])
+
+
+def _document(channels: dict[str, Any], schemas: dict[str, Any]) -> bytes:
     made = {
         "asyncapi": "3.0.0",
         "info": {
@@ -78,7 +82,7 @@ def document() -> bytes:
         "operations": {
             f"read-{name}": {"action": "receive", "channel": {"$ref": f"#/channels/{name}"}} for name in channels
         },
-        "components": {"schemas": schemas["$defs"]},
+        "components": {"schemas": schemas},
     }
     return orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
