@@ -53,6 +53,20 @@ def verify(
 
 
 @app.command()
+def compact(
+    at_least: Annotated[int, typer.Option(min=2, help="Only days of which a partition has so many small files.")] = 8,
+    keep: Annotated[str, typer.Option(help="How long replaced files stay for who is reading them.")] = "1h",
+) -> None:
+    """Merge the small files of each day, and delete those that an earlier run has replaced.
+
+    Stop `tocsin sink archive` before: one that is writing would end, uncommitted, and have to be started again.
+    """
+    from ops.archive_compact import compact as run
+
+    run(at_least, keep)
+
+
+@app.command()
 def key(
     file: Annotated[Path, typer.Argument(help="Where the private key goes; a file that is there is left alone.")],
 ) -> None:

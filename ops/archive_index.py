@@ -65,8 +65,12 @@ def search(
     With `first` the first file with such a row is enough. Raises BrokenManifest.
     """
     found, until = Found(), time.monotonic() + seconds
+    replaced = set[str]()
     for entry in _newest_first(root, topic, numbers, found):
+        replaced.update(entry.replaces)
         for file in entry.files:
+            if file.path in replaced:
+                continue
             found.rows += _rows(root, file.path, entry.partition, column, value, found)
         if first and found.rows:
             break

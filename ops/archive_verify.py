@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sinks.archive import heads, layout
-from sinks.archive.manifest import BrokenManifest, Entry, Manifest
+from sinks.archive.manifest import BrokenManifest, DataFile, Manifest
 from sinks.archive.signing import is_signed, signed_by
 from sinks.archive.storage import Store
 
@@ -61,21 +61,27 @@ def _partition(
     *,
     contents: bool,
 ) -> None:
-    where = f"{layout.entries_folder(manifest.topic, manifest.partition)}"
+    where = layout.entries_folder(manifest.topic, manifest.partition)
     try:
-        for entry, raw in manifest.stored():
+        stored = list(manifest.stored())
+        replaced = {path for entry, _ in stored for path in entry.replaces}
+        for entry, raw in stored:
             verdict.entries += 1
             verdict.digests[entry.topic, entry.partition, entry.seq] = hashlib.sha256(raw).hexdigest()
             _signature(f"{where}, entry {entry.seq}", raw, verdict, keys)
-            verdict.problems += _files(store, entry, verdict, there, contents=contents)
+            files = [file for file in entry.files if file.path not in replaced or file.path in there]
+            verdict.problems += _files(store, files, replaced, verdict, there, contents=contents)
     except BrokenManifest as error:
         verdict.problems.append(str(error))
 
 
-def _files(store: Store, entry: Entry, verdict: Verdict, there: set[str], *, contents: bool) -> Iterator[str]:
-    for file in entry.files:
-        verdict.files += 1
-        verdict.rows += file.rows
+def _files(
+    store: Store, files: Sequence[DataFile], replaced: set[str], verdict: Verdict, there: set[str], *, contents: bool
+) -> Iterator[str]:
+    for file in files:
+        if file.path not in replaced:
+            verdict.files += 1
+            verdict.rows += file.rows
         if file.path not in there:
             yield f"{file.path} is missing"
         elif contents:

@@ -15,6 +15,7 @@ from events.topics import Topics
 from ops import query_print, query_tail, query_views
 from ops.bar import Bar
 from ops.questions import named
+from sinks.archive.manifest import live
 from sinks.archive.read import entries
 from sinks.archive.settings import ArchiveSettings
 from sinks.archive.shapes import DELIVERIES, ENRICHED, Shape
@@ -60,10 +61,9 @@ async def _datasets(store: Store, kafka: KafkaSettings | None, folder: Path, spa
     found = {}
     for name, (topic, shape) in _views((kafka or KafkaSettings()).topic_prefix).items():
         # The manifest is read first: what is archived meanwhile is read from Kafka, and nothing twice.
-        settled, files, tail = dict[int, int](), list[str](), list[Path]()
-        for entry in entries(store, topic):
-            settled[entry.partition] = entry.next_offset
-            files += [file.path for file in entry.files]
+        listed, tail = list(entries(store, topic)), list[Path]()
+        settled = {entry.partition: entry.next_offset for entry in listed}
+        files = [file.path for file in live(listed)]
         if kafka is not None:
             with Bar(f"reading {topic}") as bar:
                 tail = await query_tail.fetch(

@@ -132,9 +132,14 @@ async def _records(kafka: KafkaSettings, topic: str) -> AsyncIterator[ConsumerRe
 def archived_rows(root: Path, topic: str) -> list[tuple[str, int]]:
     """Return (event id, revision) of every row that the archive's manifest lists."""
     rows: list[tuple[str, int]] = []
-    for entry in sorted((root / "manifest" / topic).glob("*/*.json")):
-        listed: dict[str, Any] = orjson.loads(entry.read_bytes())
-        for file in listed["files"]:
+    entries: list[dict[str, Any]] = [
+        orjson.loads(path.read_bytes()) for path in sorted((root / "manifest" / topic).glob("*/*.json"))
+    ]
+    replaced = {path for entry in entries for path in entry.get("replaces", ())}
+    for entry in entries:
+        for file in entry["files"]:
+            if file["path"] in replaced:
+                continue
             table = pq.read_table(root / file["path"], columns=["event_id", "revision"])
             rows += zip(table["event_id"].to_pylist(), table["revision"].to_pylist(), strict=True)
     return rows

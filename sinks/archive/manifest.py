@@ -1,7 +1,7 @@
 """The manifest of one partition: a numbered list of entries, and what is in it is in the archive."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -12,8 +12,9 @@ from sinks.archive import layout
 from sinks.archive.signing import Signer
 from sinks.archive.storage import AlreadyThere, Store
 
-Kind = Literal["claim", "rows", "gap"]
-"""A writer took the partition over; it archived a range of offsets; offsets left Kafka before they were archived."""
+Kind = Literal["claim", "rows", "gap", "compaction"]
+"""A writer took the partition over; it archived a range of offsets; offsets left Kafka before they were archived; small
+files became large ones."""
 
 
 class Superseded(RuntimeError):
@@ -48,6 +49,7 @@ class Entry(BaseModel):
     first_offset: int
     next_offset: int
     files: tuple[DataFile, ...] = ()
+    replaces: tuple[str, ...] = Field((), description="Paths of files of earlier entries that count no more.")
     previous: str | None = Field(None, description="SHA-256 of the entry before, as it is stored.")
     taken_over_at: int | None = Field(None, description="Number of the newest claim or gap before this entry.")
     created_at: AwareDatetime
@@ -136,6 +138,7 @@ class Manifest:
         offsets: tuple[int, int],
         writer: str,
         files: tuple[DataFile, ...] = (),
+        replaces: tuple[str, ...] = (),
     ) -> tuple[Entry, str]:
         """Commit: put the entry that follows `after`, and return it with its SHA-256.
 
@@ -149,6 +152,7 @@ class Manifest:
             first_offset=offsets[0],
             next_offset=offsets[1],
             files=files,
+            replaces=replaces,
             previous=after[1] if after else None,
             taken_over_at=_takeover(after[0]) if after else None,
             created_at=datetime.now(UTC),
@@ -173,6 +177,12 @@ class Manifest:
             raise Superseded(
                 f"Another writer has taken over partition {self.partition} of {self.topic}; this one ends uncommitted."
             )
+
+
+def live(entries: Sequence[Entry]) -> list[DataFile]:
+    """Return the files that count: those that are listed and have not been replaced."""
+    replaced = {path for entry in entries for path in entry.replaces}
+    return [file for entry in entries for file in entry.files if file.path not in replaced]
 
 
 def _takeover(entry: Entry) -> int | None:

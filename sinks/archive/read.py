@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sinks.archive import layout
-from sinks.archive.manifest import Entry, Manifest
+from sinks.archive.manifest import Entry, Manifest, live
 from sinks.archive.rows import SCHEMA
 from sinks.archive.storage import Root, opened
 
@@ -25,11 +25,11 @@ def entries(root: Root, topic: str | None = None) -> Iterator[Entry]:
 
 
 def files(root: Path) -> list[Path]:
-    """Return the data files that count, in the order of their offsets partition by partition.
+    """Return the data files that count, partition by partition.
 
     Raises BrokenManifest.
     """
-    return [root / file.path for entry in entries(root) for file in entry.files]
+    return [root / file.path for file in live(list(entries(root)))]
 
 
 def gaps(root: Root) -> list[Entry]:
@@ -43,6 +43,6 @@ def read_rows(root: Root, columns: list[str] | None = None) -> pa.Table:
     Raises BrokenManifest, and FileNotFoundError for a listed file that is gone.
     """
     schema = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
-    events = [file.path for entry in entries(root) for file in entry.files if file.path.startswith(f"{layout.DATA}/")]
+    events = [file.path for file in live(list(entries(root))) if file.path.startswith(f"{layout.DATA}/")]
     tables = [pq.ParquetFile(opened(root).source(path)).read(columns=columns) for path in events]
     return pa.concat_tables([schema.empty_table(), *tables], promote_options="permissive")
