@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
@@ -64,6 +64,7 @@ async def serve(
 ) -> None:
     """Serve both ports until a signal, or until the pipe from the parent ends."""
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)  # when it was started, among others
     metrics = IngestMetrics(registry)
     async with durable(settings, kafka, metrics) as found:
         webhooks = Webhooks(hooks, found.publisher, metrics)

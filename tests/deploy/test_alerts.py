@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
+from ingest.metrics import IngestMetrics
 from ops import metrics
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +29,10 @@ OF_THE_LIBRARY = {"process_start_time_seconds"}
 WORDS = "changes count histogram_quantile increase max min rate sum vector by offset or unless and on"
 
 
-def promtool(*arguments: str | Path) -> None:
+def promtool(*arguments: str | Path, page: str = "") -> None:
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed: it comes with Debian's package prometheus, and checks the alert rules")
-    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run(["promtool", *map(str, arguments)], input=page, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -67,6 +68,16 @@ def test_every_label_that_is_named_is_one_the_metric_has(name):
 
 def test_what_the_library_counts_is_there():
     assert {family.name for family in REGISTRY.collect()} >= OF_THE_LIBRARY
+    assert "ProcessCollector(registry=registry)" in (ROOT / "ingest/main.py").read_text(
+        "utf-8"
+    )  # it has one of its own
+
+
+def test_what_the_rooms_serve_is_as_prometheus_wants_it():
+    assert metrics.rooms()  # all inventories are in the registry by now
+    registry = CollectorRegistry()
+    IngestMetrics(registry)
+    promtool("check", "metrics", page=(generate_latest(registry) + generate_latest(REGISTRY)).decode())
 
 
 def test_the_objective_is_a_bucket():
