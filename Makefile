@@ -11,7 +11,7 @@ WORKERS := 3
 BLOCK := 600
 EVENTS := 20000
 
-.PHONY: fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-ingest bench-stream bench-inbox pictures clean
+.PHONY: flood fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-e2e bench-ingest bench-sinks bench-stream bench-inbox pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -48,6 +48,9 @@ chaos-api: install  ## take the Alert API away while events flow: are the urgent
 chaos-ingest: install  ## break ingest and its broker at random and count what was answered 200 and lost (DURATION=60 SEED=7)
 	@$(BIN)/python -m sandbox.chaos_ingest --duration $(DURATION) --seed $(SEED)
 
+flood: install  ## send a channel more than it takes: is the urgent one told, does nothing go missing? (LOW=200000 URGENT=1 AT=end KILL=0)
+	@$(BIN)/python -m sandbox.flood --low $(or $(LOW),$(if $(URGENT),0,200000)) --urgent $(or $(URGENT),1) --at $(or $(AT),end) --kill $(or $(KILL),0)
+
 fuzz-ingest: install  ## send ingest mutated requests on a real socket; no answer may be broken (SECONDS=60 SEED=1)
 	@$(BIN)/python tests/ingest/fuzz.py $(or $(SECONDS),60) $(SEED)
 
@@ -62,6 +65,12 @@ bench-inbox: install  ## from the webhook to 200 open pages of the bell, at 200 
 
 pictures: install  ## take the pictures of the docs anew (needs Chromium)
 	@$(BIN)/python -m sandbox.pictures
+
+bench-e2e: install  ## from the webhook to a receiver at 200, 1,000 and 3,000 events/s, everything on this machine
+	@$(BIN)/python -m bench.e2e
+
+bench-sinks: install  ## posts per second of a sink, events into digests, the wait of urgent ones past a backlog
+	@$(BIN)/python -m bench.sinks
 
 bench-stream: install  ## events per second of the stream beside the textbook Faust agent and a bare aiokafka loop
 	@$(BIN)/python -m bench.stream

@@ -8,6 +8,9 @@ from typing import NamedTuple, get_args
 from events.identity import Kind
 from events.records import EnrichedEvent
 
+URGENCY = "urgency"
+"""Name of the header by which a reader knows what to read first."""
+
 KafkaHeaders = Sequence[tuple[str, bytes]]
 
 
@@ -59,12 +62,18 @@ class RawHeaders(NamedTuple):
 
 
 def enriched_headers(event: EnrichedEvent) -> list[tuple[str, bytes]]:
-    """Return the headers of an enriched record; the first two make it a dedupe mark."""
+    """Return the headers of an enriched record; the first two make it a dedupe mark.
+
+    `urgency` is there when the alert's urgency is known: 0 to 100, rounded down.
+    """
+    urgency = event.urgency
+    known = [] if urgency is None else [(URGENCY, str(urgency).encode())]
     return [
         ("event-id", event.event_id.encode()),
         ("revision", str(event.revision).encode()),
         ("status", event.enrichment.status.encode()),
         ("received-at", isoformat(event.received_at).encode()),
+        *known,
     ]
 
 

@@ -1,5 +1,6 @@
 """The records on the topics: frozen, and tolerant of fields Sekoia adds."""
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -75,6 +76,17 @@ class EnrichedEvent(_Record):
     names: dict[str, Any] = Field(default_factory=dict, description="Looked-up names: community, assets, case, report.")
     enrichment: Enrichment
     links: Links = Links()
+
+    @property
+    def urgency(self) -> int | None:
+        """The alert's current urgency, 0 to 100, rounded down; None when it is not known, or not about an alert."""
+        known = (self.alert or {}).get("urgency")
+        value = known.get("current_value") if isinstance(known, dict) else None
+        if value is None:
+            value = self.event.attributes.get("urgency_current_value")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        return int(min(max(value, 0), 100))
 
 
 Outcome = Literal["delivered", "accepted", "digested", "muted", "by_fallback", "dead_letter", "skipped_replay"]

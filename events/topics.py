@@ -57,6 +57,11 @@ class Topics:
         """Receipts: what became of an event at a target."""
         return f"{self.prefix}deliveries.v1"
 
+    @property
+    def archive_heads(self) -> str:
+        """Hashes that vouch for the archive, kept for ever."""
+        return f"{self.prefix}archive-heads.v1"
+
 
 def contract(kafka: KafkaSettings) -> list[Topic]:
     """Return every topic of the pipeline with the settings it must have."""
@@ -77,6 +82,11 @@ def contract(kafka: KafkaSettings) -> list[Topic]:
         topic(names.redeliveries, days=7, max_bytes=2 * MAX_ENRICHED),
         topic(names.dead_letters, days=30, max_bytes=2 * 1024 * 1024),
         topic(names.deliveries, days=30, max_bytes=MAX_ENRICHED),
+        Topic(
+            names.archive_heads,
+            kafka.partitions,
+            {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_ENRICHED)},
+        ),
     ]
 
 

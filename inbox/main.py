@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
-from inbox import links
+from inbox import lag_watch, links
 from inbox.access import Access
 from inbox.admin import create_admin
 from inbox.database import Database
@@ -96,7 +96,10 @@ class _Inbox:
             public, admin = _server(self._app), _server(create_admin(self._trouble))
             feeding = asyncio.create_task(self._feed(), name="feeder")
             sweeping = asyncio.create_task(self._sweep(), name="sweeper")
-            watching = asyncio.create_task(self._live.watch(), name="pages")
+            watching = (
+                asyncio.create_task(lag_watch.run(self._kafka), name="lag"),
+                asyncio.create_task(self._live.watch(), name="pages"),
+            )
             serving = [
                 asyncio.create_task(server.serve([sock]))
                 for server, sock in ((public, public_socket), (admin, admin_socket))
@@ -106,7 +109,7 @@ class _Inbox:
                 asyncio.get_running_loop().add_signal_handler(number, stopped.set)
             stopping = asyncio.create_task(stopped.wait())
             log.info("inbox_ready", url=f"http://{settings.host}:{settings.port}/", database=str(settings.path()))
-            ours = (feeding, sweeping, watching)
+            ours = (feeding, sweeping, *watching)
             await asyncio.wait([*ours, stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
             self._live.close()
             public.should_exit = admin.should_exit = True

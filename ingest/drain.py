@@ -85,6 +85,10 @@ class Drain:
         """Return the spool's events and bytes."""
         return await self._run_in_pool(self._spool.size)
 
+    async def oldest(self) -> str | None:
+        """Return when the first event that still waits was received."""
+        return await self._run_in_pool(self._spool.oldest)
+
     async def _run(self) -> None:
         while not self._stopping:
             try:

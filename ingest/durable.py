@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from events.errors import NotReady
+from events.headers import parse_time
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ingest import cluster
@@ -34,6 +37,13 @@ class Durable:
     switch: Switch
     events: int = 0
     bytes: int = 0
+    oldest: str | None = None
+    """When the first event in the spool was received."""
+
+    def oldest_age(self, now: float) -> float:
+        """Return how long that event waits by then (both in seconds); 0 when none does."""
+        received_at = parse_time(self.oldest) if self.oldest and self.events else None
+        return max(0.0, now - received_at.timestamp()) if received_at else 0.0
 
     def trouble(self) -> str | None:
         """Why an event would be refused just now, in one line, or None."""
@@ -43,7 +53,9 @@ class Durable:
 
     def detail(self) -> dict[str, object]:
         """Say whether Kafka is away and what the spool holds; neither refuses an event."""
-        spool = {"open": self.switch.state != CLOSED, "events": self.events, "bytes": self.bytes}
+        spool: dict[str, object] = {"open": self.switch.state != CLOSED, "events": self.events, "bytes": self.bytes}
+        if self.oldest:
+            spool["oldest"] = self.oldest
         return {"kafka": self.kafka.trouble, "spool": spool}
 
 
@@ -118,6 +130,7 @@ async def durable(settings: IngestSettings, kafka: KafkaSettings, metrics: Inges
         publisher = SpooledPublisher(
             way, writer, switch, lambda key: partition_of(key, kafka.partitions), metrics.spooled.inc
         )
+        metrics.spool_disk_free.set_function(lambda: shutil.disk_usage(files.folder).free)
         found = Durable(publisher, way, writer, switch)
         watching = asyncio.create_task(_watch(found, drain, metrics))
         try:
@@ -132,7 +145,9 @@ async def _watch(found: Durable, drain: Drain, metrics: IngestMetrics) -> None:
         opened = found.switch.state != CLOSED
         if opened or found.events:
             found.events, found.bytes = await drain.size()
+            found.oldest = await drain.oldest()
         metrics.spool_open.set(opened)
         metrics.spool_events.set(found.events)
         metrics.spool_bytes.set(found.bytes)
+        metrics.spool_oldest.set(found.oldest_age(time.time()))
         await asyncio.sleep(LOOK_EVERY)

@@ -64,6 +64,12 @@ class IngestMetrics:
         )
         self.spool_events = Gauge("tocsin_ingest_spool_events", "Events in this host's spool.", registry=registry)
         self.spool_bytes = Gauge("tocsin_ingest_spool_bytes", "Disk those events take.", registry=registry)
+        self.spool_oldest = Gauge(
+            "tocsin_ingest_spool_oldest_seconds", "Age of the oldest event in the spool.", registry=registry
+        )
+        self.spool_disk_free = Gauge(
+            "tocsin_ingest_spool_disk_free_bytes", "What the disk of the spool has left.", registry=registry
+        )
 
     def accepted(self, hook: str, seconds: float) -> None:
         """Count a webhook that was durable after so many seconds."""

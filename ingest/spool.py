@@ -134,6 +134,11 @@ class Spool:
         used = self._pragma("page_count") - self._pragma("freelist_count")
         return events, used * PAGE
 
+    def oldest(self) -> str | None:
+        """Return when the first event that still waits was received, as its header has it; None when none waits."""
+        row = self._db.execute("SELECT headers FROM events ORDER BY id LIMIT 1").fetchone()
+        return dict(orjson.loads(row[0])).get("received-at") if row else None
+
     def partitioned(self, partitions: int, place: Callable[[bytes, int], int]) -> None:
         """Place the events anew when the topic has another number of partitions than they were written for."""
         with self._writing():

@@ -4,7 +4,6 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 from events.headers import KafkaHeaders
 from sinks.archive import layout
 from sinks.archive.manifest import Entry, Manifest
-from sinks.archive.storage import Folder
+from sinks.archive.storage import Root, opened
 
 COLUMNS = ["event_id", "revision", "alert_uuid", "short_id", "received_at", "kafka_offset"]
 
@@ -45,14 +44,14 @@ class Found:
     """Files that the manifest lists and that are not there."""
 
 
-def partitions(root: Path, topic: str) -> list[int]:
+def partitions(root: Root, topic: str) -> list[int]:
     """Return the partitions the archive knows of a topic; none where there is no archive."""
-    names = Folder(root).names(f"{layout.MANIFEST}/{topic}")
+    names = opened(root).names(f"{layout.MANIFEST}/{topic}")
     return sorted(int(name) for name in names if name.isdigit())
 
 
 def search(
-    root: Path,
+    root: Root,
     topic: str,
     numbers: Collection[int],
     column: Collection[str],
@@ -91,12 +90,14 @@ class Archived:
     headers: KafkaHeaders = ()
 
 
-def records(root: Path, found: Found, known: Collection[int]) -> list[Archived]:
+def records(root: Root, found: Found, known: Collection[int]) -> list[Archived]:
     """Return the records of rows that are not among the known offsets."""
     records = []
     for path in sorted({row.path for row in found.rows if row.offset not in known}):
         wanted = [row.offset for row in found.rows if row.path == path and row.offset not in known]
-        table = pq.ParquetFile(root / path).read(columns=["kafka_topic", "kafka_partition", "kafka_offset", "record"])
+        table = pq.ParquetFile(opened(root).source(path)).read(
+            columns=["kafka_topic", "kafka_partition", "kafka_offset", "record"]
+        )
         rows = table.filter(pc.is_in(table["kafka_offset"], pa.array(wanted, pa.int64()))).to_pylist()
         records += [
             Archived(row["kafka_topic"], row["kafka_partition"], row["kafka_offset"], row["record"].encode())
@@ -105,9 +106,9 @@ def records(root: Path, found: Found, known: Collection[int]) -> list[Archived]:
     return records
 
 
-def _newest_first(root: Path, topic: str, numbers: Collection[int], found: Found) -> Iterator[Entry]:
+def _newest_first(root: Root, topic: str, numbers: Collection[int], found: Found) -> Iterator[Entry]:
     """Yield entries from the end of each partition, a round of all partitions at a time."""
-    folder = Folder(root)
+    folder = opened(root)
     left = {number: Manifest(folder, topic, number) for number in numbers}
     sequences = {number: manifest.sequences() for number, manifest in left.items()}
     while left:
@@ -120,9 +121,9 @@ def _newest_first(root: Path, topic: str, numbers: Collection[int], found: Found
             yield entry
 
 
-def _rows(root: Path, path: str, partition: int, columns: Collection[str], value: str, found: Found) -> list[Row]:
+def _rows(root: Root, path: str, partition: int, columns: Collection[str], value: str, found: Found) -> list[Row]:
     try:
-        file = pq.ParquetFile(root / path)
+        file = pq.ParquetFile(opened(root).source(path))
     except FileNotFoundError:
         found.gone.append(path)
         return []

@@ -3,20 +3,20 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-import structlog
 from aiokafka.errors import KafkaError
 
 from events.errors import NotReady
 from events.headers import parse_time
 from events.settings import KafkaSettings, parse_duration
+from inbox.settings import InboxSettings
+from ops.catch_up_job import Job
 from ops.catch_up_pass import Done, Point, sweep
 from ops.catch_up_settings import CatchUpSettings
 from ops.paced import alert_api
 from ops.scan import Unreachable
+from sinks import health
 from stream.alert_api import Refused, Unavailable
 from stream.settings import SekoiaSettings
-
-log = structlog.get_logger()
 
 FURTHEST = timedelta(days=13)
 """The raw topic is kept for 14 days; what it has forgotten would be fed again."""
@@ -30,7 +30,10 @@ def run(since: str, *, dry_run: bool) -> int:
     settings, kafka, sekoia = CatchUpSettings(), KafkaSettings(), SekoiaSettings()
     now = datetime.now(UTC)
     begin = _begin(since, now) if since else None
-    return asyncio.run(_run(settings, kafka, sekoia, begin, dry_run=dry_run))
+    job = Job(kafka, settings, InboxSettings().room_addresses().values())
+    if settings.every and begin is None and not dry_run:
+        health.serve(settings.admin_host, settings.admin_port, job.health)
+    return asyncio.run(_run(settings, kafka, sekoia, begin, dry_run=dry_run, job=job))
 
 
 def _begin(text: str, now: datetime) -> datetime:
@@ -44,7 +47,13 @@ def _begin(text: str, now: datetime) -> datetime:
 
 
 async def _run(
-    settings: CatchUpSettings, kafka: KafkaSettings, sekoia: SekoiaSettings, begin: datetime | None, *, dry_run: bool
+    settings: CatchUpSettings,
+    kafka: KafkaSettings,
+    sekoia: SekoiaSettings,
+    begin: datetime | None,
+    *,
+    dry_run: bool,
+    job: Job,
 ) -> int:
     once = settings.every is None or begin is not None or dry_run
     # A pass over a span of its own leaves the point alone: what lies before the span may still be to do.
@@ -53,23 +62,24 @@ async def _run(
         while True:
             point = _point(settings, begin, dry_run=dry_run)
             try:
-                done = await sweep(pages, kafka, point, settings.delay, folder, dry_run=dry_run)
-            except KafkaError as error:
-                if once or not error.retriable:
-                    raise NotReady(f"Kafka at {kafka.bootstrap_servers} does not do its part: {error!r}.") from error
-                log.error("catch_up_stopped", reason=repr(error))
-            except Unreachable as error:
-                if once:
-                    raise
-                log.error("catch_up_stopped", reason=str(error))
-            except (Unavailable, Refused) as error:
-                log.error("catch_up_stopped", reason=str(error))
-                if once:
-                    return 1
-            else:
+                delay = await job.delay()
+                done = await sweep(pages, kafka, point, delay, folder, dry_run=dry_run)
                 print(_summary(done, point, dry_run=dry_run), flush=True)
                 if once:
                     return 0
+                await job.done(done)
+            except KafkaError as error:
+                if once or not error.retriable:
+                    raise NotReady(f"Kafka at {kafka.bootstrap_servers} does not do its part: {error!r}.") from error
+                job.stopped(repr(error))
+            except Unreachable as error:
+                if once:
+                    raise
+                job.stopped(str(error))
+            except (Unavailable, Refused) as error:
+                job.stopped(str(error))
+                if once:
+                    return 1
             await asyncio.sleep((settings.every or timedelta(0)).total_seconds())
 
 

@@ -87,10 +87,11 @@ async def sweep(
 
     Raises Unavailable, Refused, NotReady, KafkaError.
     """
-    until = point.until or (datetime.now(UTC) - delay).timestamp()
+    # Never before the floor: the delay grows while the stream or a spool is late, and the point must not go back.
+    until = point.until or max(point.floor, (datetime.now(UTC) - delay).timestamp())
     done, since, ended = Done(), point.since, False
     while not ended:
-        listed, since, ended = await _list(pages, since)
+        listed, since, ended = await listed_from(pages, since)
         known = await catch_up_known.read(kafka, {each.uuid.lower() for each in listed}, _time(point.floor) - SLACK)
         feeds = list(missing(listed, known, point.floor, until))
         done.listed += len(listed)
@@ -107,11 +108,12 @@ async def sweep(
     return done
 
 
-async def _list(pages: Pages, since: float) -> tuple[list[Listed], float, bool]:
+async def listed_from(pages: Pages, since: float) -> tuple[list[Listed], float, bool]:
     """Return alerts, where to go on, and whether that was all.
 
     A page begins at the last one's newest change, not after so many alerts: one that changes meanwhile moves to the end
-    and would shift the others past us. Only within a second that fills a page are alerts counted.
+    and would shift the others past us. Only within a second that fills a page are alerts counted. Raises Unavailable,
+    Refused, and NotReady where a second has too many.
     """
     found: dict[tuple[str, float], Listed] = {}
     offset = 0

@@ -12,12 +12,18 @@ from pydantic import ValidationError
 
 from events.errors import NotReady
 from ops import (
+    archive_cli,
+    budget_verb,
     catch_up_verb,
     dead_letters_cli,
+    doctor_verb,
     hooks,
     inbox_cli,
     ingest_cli,
     logs,
+    query_cli,
+    reconcile_verb,
+    replay_verb,
     rules_cli,
     sandbox_verbs,
     settings_mistakes,
@@ -39,6 +45,7 @@ app = typer.Typer(
     "\n\nSettings come from the environment or from `.env` in the working directory; `.env.example` lists all of them.",
 )
 for name, verbs in (
+    ("archive", archive_cli.app),
     ("dead-letters", dead_letters_cli.app),
     ("hooks", hooks.app),
     ("inbox", inbox_cli.app),
@@ -50,7 +57,12 @@ for name, verbs in (
     app.add_typer(verbs, name=name)
 
 app.command("catch-up")(catch_up_verb.catch_up)
+app.command()(query_cli.query)
 app.command()(why_verb.why)
+app.command()(doctor_verb.doctor)
+app.command()(budget_verb.budget)
+app.command()(reconcile_verb.reconcile)
+app.command()(replay_verb.replay)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
     app.command()(verb)
 

@@ -6,11 +6,9 @@ import sys
 from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Self
 
 from aiokafka import ConsumerRecord
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -18,9 +16,9 @@ from events.errors import NotReady
 from events.headers import as_text
 from events.settings import KafkaSettings
 from events.topics import Topics
+from ops.bar import Bar
 from ops.letters import KEPT, Fate, Letter, Place, Wanted, grouped, leaving
 from ops.redrive import Desk, can_redrive, look
-from ops.scan import Progress as Passed
 from ops.scan import scan
 
 SHOWN = 4_000
@@ -119,12 +117,12 @@ def _no_way(letter: Letter) -> str:
 
 
 async def _open(kafka: KafkaSettings, wanted: Wanted) -> list[Letter]:
-    with _bar("reading letters") as passed:
+    with Bar("reading letters") as passed:
         return (await look(kafka, passed.show)).open(wanted)
 
 
 async def _settle(kafka: KafkaSettings, wanted: Wanted, fate: Fate, count: int) -> int:
-    with _bar(fate) as bar:
+    with Bar(fate) as bar:
         async with Desk(kafka) as desk:
             return await desk.settle(wanted, fate, lambda _passed, _all: None, lambda done: bar.show(done, count))
 
@@ -136,23 +134,3 @@ async def _fetch(kafka: KafkaSettings, place: Place) -> ConsumerRecord:
             if record.offset == place.offset:
                 return record
     raise NotReady(f"There is no letter {place} in {topic}; `tocsin dead-letters list` names one of each cause.")
-
-
-class _bar:  # noqa: N801 - used as a function
-    """A bar on a terminal, and nothing elsewhere."""
-
-    def __init__(self, title: str) -> None:
-        columns = (TextColumn(title), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self.show: Passed = self._show
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        self._task = self._progress.add_task("")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._progress.stop()
-
-    def _show(self, passed: int, total: int) -> None:
-        self._progress.update(self._task, completed=passed, total=total)

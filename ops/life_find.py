@@ -2,7 +2,6 @@
 
 import re
 from datetime import datetime
-from pathlib import Path
 
 from aiokafka import ConsumerRecord
 
@@ -12,6 +11,7 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import archive_index
 from ops.scan import Reader, Span, reading
+from sinks.archive.storage import Root
 
 RECENT = 3_000
 """Newest offsets of each partition that are looked through for an id that is no key."""
@@ -28,7 +28,7 @@ def key_in(text: str) -> str | None:
     return match[1].lower() if match else None
 
 
-async def find(kafka: KafkaSettings, text: str, since: datetime | None, root: Path | None) -> tuple[str, str]:
+async def find(kafka: KafkaSettings, text: str, since: datetime | None, root: Root | None) -> tuple[str, str]:
     """Return the key, and how it was found.
 
     Raises NotReady when nothing of that name is there, BrokenManifest.

@@ -15,6 +15,7 @@ from ingest.kafka_publisher import partition_of
 from ops import archive_index, spool_look
 from ops.archive_index import Found
 from ops.scan import Reader, Span, reading
+from sinks.archive.storage import Root
 
 LIMIT = 50_000
 """Offsets of one topic that are read at most, unless a --since asks for more."""
@@ -59,7 +60,7 @@ class Material:
 
 
 async def read(
-    kafka: KafkaSettings, key: str, since: datetime | None, root: Path | None, spool: Path | None
+    kafka: KafkaSettings, key: str, since: datetime | None, root: Root | None, spool: Path | None
 ) -> Material:
     """Read what there is about a key. Raises NotReady, BrokenManifest."""
     topics = Topics(kafka.topic_prefix)

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from events.records import EnrichedEvent, Receipt
-from sinks.explain import Explanation, explain
+from ops.retries import Retrying
+from sinks.explain import Explanation, explain_all
 from sinks.rules import Rules
 
 ATTEMPTING = "attempting"
@@ -53,6 +54,8 @@ class Told:
     rules_version: str = ""
     digest: str | None = None
     run_id: str | None = None
+    next_at: datetime | None = None
+    """When it is tried again, as far as its sink could be asked."""
     twice: str = ""
     """Why it may have been shown twice; empty where it was not."""
     why: list[str] = field(default_factory=list)
@@ -73,7 +76,7 @@ def from_receipts(target: str, revision: int, job: str | None, slips: Sequence[S
     why = [last.status] if last.outcome == "dead_letter" and last.status else []
     return Told(
         target, revision, state, job, at, last.latency, last.status, last.attempts, tuple(last.rules),
-        last.rules_version, last.digest_id, last.run_id, twice, why,
+        last.rules_version, last.digest_id, last.run_id, None, twice, why,
     )  # fmt: skip
 
 
@@ -93,10 +96,13 @@ def without_receipt(
         return told
     decision = rules.decide(event, target)
     told.rules, told.rules_version = decision.rules, decision.version
-    explanations = [explain(rule, event) for rule in rules.rules if target in rule.notify]
-    if not decision.notify:
+    if decision.muted:
+        told.state = told.state or "no receipt"
+        told.why.append(f"nobody is to be told: {decision.muted}")
+    elif not decision.notify:
         told.state = "not matched"
-        told.why = [_because(one) for one in explanations] or ["no rule names this target"]
+        told.why = [_because(one, event) for one in explain_all(rules.rules, event) if target in one.targets]
+        told.why = told.why or ["no rule names this target"]
     elif not told.state:
         told.state = "no receipt"
         names = ", ".join(decision.rules)
@@ -106,8 +112,20 @@ def without_receipt(
     return told
 
 
-def _because(one: Explanation) -> str:
-    if one.notifies:
+def retried(told: Told, event_id: str, retry: Retrying) -> None:
+    """Add to a target that waits what its sink says it is trying again."""
+    if (retry.event_id, retry.revision) == (event_id, told.revision):
+        told.state, told.attempts, told.next_at = "tried again", retry.attempts, retry.next_at
+        told.why = [f"{retry.attempts} attempts failed, the last: {retry.reason}; next at {retry.next_at:%H:%M:%S} UTC"]
+    else:
+        told.why.append(
+            f"the target is away: {retry.event_id} was tried {retry.attempts} times ({retry.reason}), next at "
+            f"{retry.next_at:%H:%M:%S} UTC"
+        )
+
+
+def _because(one: Explanation, event: EnrichedEvent) -> str:
+    if one.notifies and event.revision:
         return f"{one.rule}: it was told when the alert was still waited for (on_complete)"
-    failing = "; ".join(reason.condition for reason in one.reasons if reason.verdict is not True)
-    return f"{one.rule}: not {failing}"
+    failing = [f"not {reason.condition}" for reason in one.reasons if reason.verdict is not True]
+    return f"{one.rule}: {'; '.join([*one.notes, *failing])}"

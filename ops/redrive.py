@@ -4,12 +4,12 @@ import asyncio
 import uuid
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import IllegalOperation, KafkaConnectionError, ProducerFenced
 
 from events.errors import NotReady
@@ -18,6 +18,7 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from ops.letters import FATE, JOB, LETTER, Box, Fate, Letter, Place, Wanted
 from ops.scan import Progress, scan
+from ops.visible import nothing_hidden
 
 AT_A_TIME = 100
 """Letters in one transaction."""
@@ -77,7 +78,8 @@ class Desk:
 
         Raises Overtaken, and NotReady while somebody's transaction hides what lies behind it.
         """
-        await self._nothing_hidden()
+        # An open transaction of the stream hides the ledger too.
+        await nothing_hidden(self._kafka, self._topics.dead_letters, OPEN_FOR)
         box = await look(self._kafka, progress)
         chosen = {letter.place: letter for letter in box.open(wanted) if fate == "dropped" or can_redrive(letter)}
         held: list[ConsumerRecord] = []
@@ -94,24 +96,6 @@ class Desk:
         settled += await self._write(held, fate)
         done(settled)
         return settled
-
-    async def _nothing_hidden(self) -> None:
-        """Wait until every record there is by now can be read: an open transaction of the stream hides the ledger too."""
-        async with AsyncExitStack() as stack:
-            every = await stack.enter_async_context(_reader(self._kafka, "read_uncommitted"))
-            sure = await stack.enter_async_context(_reader(self._kafka, "read_committed"))
-            numbers = await self._producer.partitions_for(self._topics.dead_letters)
-            places = [TopicPartition(self._topics.dead_letters, number) for number in sorted(numbers)]
-            ends = await every.end_offsets(places)
-            try:
-                async with asyncio.timeout(OPEN_FOR):
-                    while any(end < ends[place] for place, end in (await sure.end_offsets(places)).items()):
-                        await asyncio.sleep(0.2)
-            except TimeoutError:
-                raise NotReady(
-                    f"A transaction on {self._topics.dead_letters} has been open for {OPEN_FOR:.0f} s and hides what was "
-                    "dealt with: nothing was done. Try again when the stream runs, or in a minute."
-                ) from None
 
     async def _write(self, records: Sequence[ConsumerRecord], fate: Fate) -> int:
         if not records:
@@ -148,10 +132,6 @@ class Desk:
     def _entry(self, record: ConsumerRecord, fate: Fate) -> Headers:
         values = {FATE: fate, LETTER: str(record.offset), JOB: self.job, "at": isoformat(datetime.now(UTC))}
         return [(name, value.encode()) for name, value in values.items()]
-
-
-def _reader(kafka: KafkaSettings, isolation: str) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(**kafka.client_options(), group_id=None, isolation_level=isolation)
 
 
 def can_redrive(letter: Letter) -> bool:

@@ -1,5 +1,6 @@
 """`tocsin rules`: check the rules file, try it on samples, begin one."""
 
+import asyncio
 import glob
 import sys
 from collections.abc import Iterator
@@ -12,24 +13,31 @@ import orjson
 from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks import rules_file
-from sinks.explain import Explanation, explain
+from sinks.explain import Explanation, explain_all
 from sinks.rules import Rules
-from sinks.rules_remarks import remarks
+from sinks.rules_remarks import looked_up, remarks
 from sinks.rules_schema import schema as rules_schema
 from sinks.rules_start import START
+from sinks.rules_text import RulesText
 from sinks.summary import summarise
 
 _WORDS = {True: "yes", False: "no", None: "not known"}
 
 
-def check(file: Path) -> None:
-    """Read the rules file as the sinks do, and say what is odd in it.
+def check(file: Path, *, ask_key: bool = False) -> None:
+    """Read the rules file as the sinks do, and say what is odd in it; with `ask_key`, which look-ups the key may not do.
 
-    Raises NotReady for a file that cannot be used.
+    Raises NotReady for a file that cannot be used, or a key that is not good.
     """
     rules = read(file)
-    for remark in remarks(rules, file.read_text("utf-8")):
+    for remark in remarks(rules, RulesText(file.read_text("utf-8"), str(file))):
         print(f"note: {remark}")
+    if ask_key and (kinds := looked_up(rules)):
+        from ops.rules_key import refused
+        from stream.settings import SekoiaSettings
+
+        for said in asyncio.run(refused(SekoiaSettings(), kinds)):
+            print(f"note: {said}")
     print(f"{file}: {_count(rules.rules, 'rule')} for {_count(rules.targets, 'target')}, version {rules.version[:12]}")
 
 
@@ -43,8 +51,8 @@ def try_samples(file: Path, samples: list[str]) -> None:
         event = _event(path)
         summary = summarise(event)
         print(f"{path}: {summary.title} ({summary.kind})")
-        for rule in rules.rules:
-            show(explain(rule, event))
+        for explanation in explain_all(rules.rules, event):
+            show(explanation)
 
 
 def init(file: Path) -> None:
@@ -80,11 +88,13 @@ def read(file: Path) -> Rules:
 def show(explanation: Explanation) -> None:
     """Print what one rule says of one event, and why."""
     said = [f"{one.condition} ({_WORDS[one.verdict]})" for one in explanation.reasons if one.verdict is not True]
+    noted = f"  [{'; '.join(explanation.notes)}]" if explanation.notes else ""
     if explanation.notifies:
-        note = f"  although {'; '.join(said)}" if said else ""
-        print(f"  yes  {explanation.rule} -> {', '.join(explanation.targets)}{note}")
+        although = f"  although {'; '.join(said)}" if said else ""
+        whom = ", ".join(explanation.targets) or "nobody"
+        print(f"  yes  {explanation.rule} -> {whom}{although}{noted}")
     else:
-        print(f"  no   {explanation.rule}: {'; '.join(said)}")
+        print(f"  no   {explanation.rule}: {'; '.join([*explanation.notes, *said])}")
 
 
 def _files(patterns: list[str]) -> Iterator[Path]:

@@ -12,14 +12,20 @@ DEFAULT = Path("tocsin.yml")
 
 
 @app.command()
-def check(file: File = DEFAULT) -> None:
-    """Read the rules file as the sinks do, and say what is wrong or odd in it.
+def check(
+    file: File = DEFAULT,
+    ask_key: Annotated[
+        bool, typer.Option("--ask-key", help="Also try the look-ups that rules need with the key.")
+    ] = False,
+) -> None:
+    """Read the rules file as the sinks do, and say what is wrong or odd in it, by line and column.
 
-    Exits 2 when the sinks could not use it. Needs the variables that the file names, as the sinks do.
+    Exits 2 when the sinks could not use it. Needs the variables that the file names, as the sinks do; with --ask-key
+    SEKOIA_API_KEY too, and asks the API a few times.
     """
     from ops import rules
 
-    rules.check(file)
+    rules.check(file, ask_key=ask_key)
 
 
 @app.command(name="test")

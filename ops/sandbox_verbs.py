@@ -54,6 +54,9 @@ def simulate(
         int,
         typer.Option(min=0, max=MAX_PORT, help="Port of the Alert API and the receivers' page; 0 takes a free one."),
     ] = 8090,
+    mail_port: Annotated[
+        int, typer.Option(min=0, max=MAX_PORT, help="Port of the mail server; 0 takes a free one.")
+    ] = 0,
     hook_url: Annotated[str, typer.Option(help="Where to post webhooks; none are posted without it.")] = "",
     rate: Annotated[float, typer.Option(min=0, help="New notifications per second.")] = 0.5,
     seed: Annotated[
@@ -72,8 +75,16 @@ def simulate(
 
     Needs nothing. Point a stream at it with SEKOIA_API_BASE=http://127.0.0.1:8090 and any SEKOIA_API_KEY, a sink with
     TEAMS_WEBHOOK_URL=http://127.0.0.1:8090/teams/soc?sig=simulated and SINKS_ALLOW_NETWORKS=127.0.0.1/32, and open the
-    address to see the cards.
+    address to see the cards; its /messages shows what Mattermost, Slack, Telegram, IFTTT, webhooks and mailboxes got.
     """
     from sandbox import simulate as sandbox_simulate
 
-    sandbox_simulate.run(port=port, hook_url=hook_url, rate=rate, seed=seed, rich=rich_bodies, quirks=quirk or [])
+    sandbox_simulate.run(
+        port=port,
+        mail_port=mail_port,
+        hook_url=hook_url,
+        rate=rate,
+        seed=seed,
+        rich=rich_bodies,
+        quirks=quirk or [],
+    )

@@ -1,5 +1,6 @@
 """Read what a topic holds between two moments, once, and stop at its end."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ async def reading(kafka: KafkaSettings) -> "AsyncIterator[Reader]":
     )
     try:
         await consumer.start()
+        await asyncio.sleep(0)  # stopped before its own task has begun, aiokafka raises CancelledError
         yield Reader(kafka, consumer)
     except KafkaConnectionError as error:
         raise Unreachable(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error

@@ -31,7 +31,7 @@ def create(kafka: KafkaSettings) -> None:
     Raises NotReady when the cluster does not answer or refuses.
     """
     created = asyncio.run(ensure(kafka))
-    found = asyncio.run(_asked(kafka, lambda admin: _known(admin, kafka)))
+    found = asyncio.run(asked(kafka, lambda admin: _known(admin, kafka)))
     for topic in contract(kafka):
         there = found.get(topic.name, "not known to every broker yet")
         print(f"{'created' if topic.name in created else 'exists '}  {topic.name}: {there}")
@@ -65,7 +65,7 @@ async def ensure(kafka: KafkaSettings) -> list[str]:
         while not await _have_leaders(admin, {topic.name for topic in contract(kafka)}):
             await asyncio.sleep(0.05)
 
-    await _asked(kafka, create_missing)
+    await asked(kafka, create_missing)
     return created
 
 
@@ -86,7 +86,7 @@ async def differences(kafka: KafkaSettings) -> list[str]:
             lines += differing(topic, kafka, brokers, found[topic.name], configs[topic.name])
         return lines
 
-    return await _asked(kafka, compare)
+    return await asked(kafka, compare)
 
 
 def _new(topic: Topic, kafka: KafkaSettings, brokers: int) -> NewTopic:
@@ -166,7 +166,7 @@ def _error(code: int, message: str | None) -> KafkaError:
     return error
 
 
-async def _asked(kafka: KafkaSettings, question: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
+async def asked(kafka: KafkaSettings, question: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
     """Ask the cluster, again while it is electing a leader or has just lost a broker.
 
     Raises NotReady when nobody answers.

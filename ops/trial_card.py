@@ -1,5 +1,6 @@
 """A card that shows a channel is connected: the newest real alert, marked as a test."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -13,9 +14,13 @@ from sinks.destinations.teams import Teams, TeamsSettings
 
 MARK = "TEST"
 _NOTE = "Sent by `tocsin connect` to try this channel. The alert is a real one of your tenant, but it is not news."
-_NOTHING = {
+_NO_ALERT_YET = {
     "title": "no alert yet",
     "details": "Sent by `tocsin connect`: the tenant has no alert that could be shown.",
+}
+_NO_ALERT = {
+    "title": "this channel is being tried",
+    "details": "Sent by `tocsin doctor --send` to try this channel. There is no alert behind it, and nothing to do.",
 }
 
 
@@ -32,8 +37,16 @@ def settings(url: SecretStr) -> TeamsSettings:
 
 def draw(alert: dict[str, Any] | None, app_base: str, now: datetime) -> EnrichedEvent:
     """Make the event of the card; without an alert it says that there is none yet."""
-    shown = alert or dict(_NOTHING)
-    details = f"{_NOTE}\n{shown.get('details') or ''}" if alert else _NOTHING["details"]
+    details = f"{_NOTE}\n{alert.get('details') or ''}" if alert else _NO_ALERT_YET["details"]
+    return _event(alert or _NO_ALERT_YET, details, app_base, now)
+
+
+def without_alert(app_base: str, now: datetime) -> EnrichedEvent:
+    """Make the event of a message that tries a channel and shows no alert."""
+    return _event(_NO_ALERT, _NO_ALERT["details"], app_base, now)
+
+
+def _event(shown: Mapping[str, Any], details: str, app_base: str, now: datetime) -> EnrichedEvent:
     short_id = shown.get("short_id")
     link = f"{app_base}/operations/alerts/{quote(short_id, safe='')}" if isinstance(short_id, str) else None
     return EnrichedEvent(

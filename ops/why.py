@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +13,18 @@ from events.errors import NotReady
 from events.headers import as_text
 from events.settings import KafkaSettings
 from events.topics import Topics
+from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
-from ops import archive_index, life, life_find, life_reader
+from ops import archive_index, life, life_find, life_reader, private_ports
 from ops.letters import Box, Letter
 from ops.life import Event, Revision
 from ops.life_reader import Bound, Material
-from ops.life_targets import Place, Slip, Told, from_receipts, without_receipt
+from ops.life_targets import Place, Slip, Told, from_receipts, retried, without_receipt
+from ops.retries import retrying
 from sinks import main as sinks_main
 from sinks.archive.manifest import BrokenManifest
 from sinks.archive.settings import ArchiveSettings
+from sinks.archive.storage import Folder, Root, Store
 from sinks.finished import decode
 from sinks.positions import committed
 from sinks.rules import Rules
@@ -61,32 +64,50 @@ class Life:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Sources:
+    """What can be asked besides Kafka, and what of that is not at hand."""
+
+    root: Root | None = None
+    """The archive."""
+    spool: Path | None = None
+    rules: Rules | None = None
+    rooms: tuple[str, ...] = ()
+    """Private addresses of rooms, sinks among them."""
+    notes: list[str] = field(default_factory=list)
+
+
 def run(text: str, since: datetime | None) -> Life:
     """Look into the life of an alert named by uuid, short id or the id of one of its events.
 
     Raises NotReady when nothing is known of it, or the archive is broken.
     """
     notes: list[str] = []
-    root, spool, rules = _archive(notes), IngestSettings().spool_folder(), _rules(notes)
+    rooms = tuple(InboxSettings().room_addresses().values())
+    sources = Sources(archive_at_hand(notes), IngestSettings().spool_folder(), rules_at_hand(notes), rooms, notes)
     try:
-        return asyncio.run(look(KafkaSettings(), text, since, root, spool, rules, notes))
+        return asyncio.run(look(KafkaSettings(), text, since, sources))
     except BrokenManifest as error:
-        raise NotReady(f"The archive in {root} cannot be believed: {error}") from error
+        raise NotReady(
+            f"The archive in {sources.root.name if sources.root else None} cannot be believed: {error}"
+        ) from error
 
 
-def _archive(notes: list[str]) -> Path | None:
+def archive_at_hand(notes: list[str]) -> Store | None:
+    """Return the archive, None with a note where there is none at hand."""
     try:
-        root = ArchiveSettings().root()
+        store = ArchiveSettings().store()
     except NotReady as error:
         notes.append(f"the archive is not looked into: {error}")
         return None
-    if not root.is_dir():
+    if isinstance(store, Folder) and not store.root.is_dir():
         notes.append("there is no archive on this machine to look into")
         return None
-    return root
+    return store
 
 
-def _rules(notes: list[str]) -> Rules | None:
+def rules_at_hand(notes: list[str]) -> Rules | None:
+    """Return the rules, None with a note where there are none at hand."""
     try:
         return sinks_main.load(SinksSettings())
     except NotReady as error:
@@ -94,22 +115,15 @@ def _rules(notes: list[str]) -> Rules | None:
         return None
 
 
-async def look(
-    kafka: KafkaSettings,
-    text: str,
-    since: datetime | None,
-    root: Path | None,
-    spool: Path | None,
-    rules: Rules | None,
-    notes: list[str],
-) -> Life:
+async def look(kafka: KafkaSettings, text: str, since: datetime | None, sources: Sources) -> Life:
     """Gather and judge. Raises NotReady, BrokenManifest."""
+    root, rules = sources.root, sources.rules
     key, found = await life_find.find(kafka, text, since, root)
-    material = await life_reader.read(kafka, key, since, root, spool)
+    material = await life_reader.read(kafka, key, since, root, sources.spool)
     records: list[life.Record] = list(material.enriched)
     if root:
         records += archive_index.records(root, material.archived, {record.offset for record in records})
-    life_ = Life(key, found, rules_version=rules.version if rules else "", notes=[*notes, *material.notes])
+    life_ = Life(key, found, rules_version=rules.version if rules else "", notes=[*sources.notes, *material.notes])
     life_.bounds = material.bounds
     _letters(life_, material)
     topics = Topics(kafka.topic_prefix)
@@ -126,6 +140,7 @@ async def look(
     life_.notes += [f"the archive's file {path} is listed and gone" for path in material.archived.gone]
     _head(life_)
     await _targets(life_, kafka, material, rules)
+    await _retries(life_, sources.rooms)
     if not (life_.events or life_.letters or life_.spooled):
         raise NotReady(
             f"Nothing about {text} is in what was read ({_read(material.bounds)}): look further back with --since."
@@ -173,6 +188,14 @@ async def _targets(found: Life, kafka: KafkaSettings, material: Material, rules:
             for name in names
             for told in _told(name, one, slips[event.event_id, one.revision], rules, places[name])
         ]
+
+
+async def _retries(found: Life, rooms: Collection[str]) -> None:
+    waiting = [(event_id, told) for event_id, each in found.told.items() for told in each if told.state == "waiting"]
+    trying = retrying(await private_ports.health(rooms)) if waiting else {}
+    for event_id, told in waiting:
+        if told.target in trying:
+            retried(told, event_id, trying[told.target])
 
 
 def _told(name: str, one: Revision, slips: Iterable[Slip], rules: Rules | None, place: Place | None) -> list[Told]:

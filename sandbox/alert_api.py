@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 
-from sandbox import alert_query, endpoints
+from sandbox import alert_query, endpoints, messages
 from sandbox import faults as orders
 from sandbox import receivers as receiving
 from sandbox.alert_gate import API_KEY, AlertGate
@@ -24,6 +24,7 @@ def create_app(
     firewall: Firewall,
     quirks: Quirks | None = None,
     receivers: TeamsReceiver | None = None,
+    taken: endpoints.Endpoints | None = None,
     *,
     api_key: str = API_KEY,
     latency: float = 0.02,
@@ -43,7 +44,9 @@ def create_app(
     app.include_router(orders.routes(faults, "/_sandbox/api/answer"))
     if receivers:
         app.include_router(receiving.routes(receivers))
-        app.include_router(endpoints.routes(endpoints.Endpoints()))
+        taken = taken or endpoints.Endpoints()
+        app.include_router(endpoints.routes(taken))
+        app.include_router(messages.routes(taken))
 
     @app.get("/_sandbox/firewall")
     async def firewall_stats(request: Request) -> Response:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from events.settings import KafkaSettings
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
+from ops.catch_up_settings import CatchUpSettings
 from sandbox import folder, plan
 from sandbox.plan import Layout, Ports
 from sinks import rules_file
@@ -39,6 +40,7 @@ class Settings:
     sinks: SinksSettings
     archive: ArchiveSettings
     inbox: InboxSettings
+    catch_up: CatchUpSettings
 
     @classmethod
     def read(cls) -> Self:
@@ -54,6 +56,7 @@ class Settings:
             SinksSettings(),
             ArchiveSettings(),
             InboxSettings(),
+            CatchUpSettings(),
         )
 
     @property
@@ -108,6 +111,7 @@ def arrange(
         archive_admin=settings.archive.admin_port,
         inbox=settings.inbox.port,
         inbox_admin=settings.inbox.admin_port,
+        catch_up_admin=settings.catch_up.admin_port,
     )
     ports = free(wanted)
     posts = not _has(settings.sekoia.api_key)

@@ -98,6 +98,7 @@ class _Chaos:
             site.firewall.stats.blocks,
             site.firewall.stats.reasons,
             site.firewall.stats.max_requests_in_any_1s,
+            site.firewall.stats.busiest,
             left,
             site.workers.exits,
         )

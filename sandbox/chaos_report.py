@@ -1,7 +1,7 @@
 """What a chaos run comes to: one line of figures, the findings, and an exit code that cannot be misread."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sandbox.oracle import Verdict
@@ -29,6 +29,8 @@ class Result:
     reasons: Mapping[str, int] = field(default_factory=dict)
     """Why the firewall blocked, and how often."""
     max_requests: int = 0
+    busiest: Sequence[float] = ()
+    """When those of the fullest second arrived (seconds)."""
     left: int = 0
     """Records the stream had not finished when waiting for it ended; -1: nobody knows."""
     exits: Counter[int] = field(default_factory=Counter)
@@ -47,7 +49,8 @@ class Result:
         wrong = [f"{name}: {number}" for name, number in counts.items() if number]
         if self.max_requests > ALLOWED_REQUESTS:
             wrong.append(
-                f"the Alert API was asked {self.max_requests} times in one second, {ALLOWED_REQUESTS} are allowed"
+                f"the Alert API was asked {self.max_requests} times in one second, {ALLOWED_REQUESTS} are allowed; "
+                f"they came at {', '.join(f'{at:.3f}' for at in self.busiest)} s"
             )
         wrong += [f"the firewall's reason: {reason}, {times} times" for reason, times in self.reasons.items()]
         if self.left:

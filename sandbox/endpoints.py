@@ -1,5 +1,6 @@
 """Simulated receivers beside Teams: each checks, limits and answers as the real one does, and keeps what it showed."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,27 @@ TOLERANCE = 300
 """Seconds a signature may be old, as the specification's libraries have it."""
 
 _KEPT = 500
+
+SLACK_REFUSALS = {
+    "archived": (410, "channel_is_archived"),
+    "forbidden": (403, "action_prohibited"),
+    "gone": (404, "no_service"),
+    "lost": (404, "channel_not_found"),
+}
+"""What an address that ends in this word is answered, as Slack's page on webhook errors has it."""
+
+MATTERMOST_REFUSALS = {
+    "gone": (400, "web.incoming_webhook.invalid.app_error", "Invalid webhook."),
+    "lost": (400, "web.incoming_webhook.channel.app_error", "Couldn't find the channel."),
+    "locked": (403, "web.incoming_webhook.channel_locked.app_error", "This webhook is not permitted to post to it."),
+}
+
+TELEGRAM_REFUSALS = {
+    "0": (400, "Bad Request: chat not found", {}),
+    "-403": (403, "Forbidden: bot was kicked from the group chat", {}),
+    "-400": (400, "Bad Request: group chat was upgraded to a supergroup chat", {"migrate_to_chat_id": -1001}),
+}
+"""What a chat with this number is answered."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +71,10 @@ class Window:
         self.taken.append(now)
         return 0.0
 
+    def next(self, now: float) -> float:
+        """Return the seconds until the next one would be taken, without counting one."""
+        return max(self.taken[0] + self.seconds - now, 0.0) if len(self.taken) >= self.limit else 0.0
+
     @property
     def left(self) -> int:
         """How many more would be taken now."""
@@ -61,6 +87,8 @@ class Endpoints:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.shown: deque[Shown] = deque(maxlen=_KEPT)
         self.repeated = 0
+        self.refused = 0
+        """Posts to Mattermost over its limit."""
         self._ids: deque[str] = deque(maxlen=_KEPT)
         self._clock = clock
         self._seq = 0
@@ -68,30 +96,40 @@ class Endpoints:
         self._slack = Window(5, 5.0)  # one a second, short bursts
         self._telegram = Window(20, 60.0)  # a group
 
-    def mattermost(self, raw: bytes) -> Response:
+    def mattermost(self, raw: bytes, hook: str = "") -> Response:
         """Answer a post to an incoming webhook."""
         wait = self._mattermost.wait(self._clock())
         headers = {
             "X-RateLimit-Limit": str(self._mattermost.limit),
             "X-RateLimit-Remaining": str(self._mattermost.left),
-            "X-RateLimit-Reset": str(round(wait) + 1),
+            "X-RateLimit-Reset": str(math.ceil(self._mattermost.next(self._clock()))),
         }
         if wait:
+            self.refused += 1
             return Response("limit exceeded\n", 429, headers | {"Retry-After": str(round(wait) + 1)}, "text/plain")
+        if hook in MATTERMOST_REFUSALS:
+            status, id_, message = MATTERMOST_REFUSALS[hook]
+            return _json({"id": id_, "message": message, "status_code": status}, status, headers)
         try:
             content = message_limits.mattermost(raw)
         except Refused as error:
             told = {"id": "web.incoming_webhook.error", "message": str(error), "status_code": 400}
             return _json(told, 400, headers)
-        return self._take("mattermost", content, Response("ok", 200, headers, "text/plain"))
+        done = Response("ok", 200, headers, "text/plain")
+        for post in message_limits.mattermost_posts(content):
+            self._take("mattermost", post, done)
+        return done
 
-    def slack(self, raw: bytes) -> Response:
+    def slack(self, raw: bytes, hook: str = "") -> Response:
         """Answer a post to an incoming webhook."""
         wait = self._slack.wait(self._clock())
         if wait:
             seconds = round(wait) + 1
             told = {"retry_after": seconds, "ok": False, "error": "rate_limited"}
             return _json(told, 429, {"Retry-After": str(seconds)})
+        if hook in SLACK_REFUSALS:
+            status, word = SLACK_REFUSALS[hook]
+            return Response(word, status, media_type="text/plain")
         try:
             content = message_limits.slack(raw)
         except Refused as error:
@@ -110,6 +148,9 @@ class Endpoints:
             content = message_limits.telegram(raw)
         except Refused as error:
             return _bot(400, f"Bad Request: {error}")
+        if str(content["chat_id"]) in TELEGRAM_REFUSALS:
+            status, words, parameters = TELEGRAM_REFUSALS[str(content["chat_id"])]
+            return _bot(status, words, **parameters)
         return self._take("telegram", content, _json({"ok": True, "result": {"message_id": self._seq + 1}}, 200))
 
     def webhook(self, raw: bytes, headers: dict[str, str]) -> Response:
@@ -137,6 +178,10 @@ class Endpoints:
         done = Response(f"Congratulations! You've fired the {event} event", media_type="text/plain")
         return self._take("ifttt", {"event": event, **content}, done)
 
+    def mail(self, content: dict[str, object]) -> None:
+        """Keep a mail that the mailbox took."""
+        self._take("mail", content, Response())
+
     def _take(self, kind: str, content: dict[str, object], answer: Response) -> Response:
         self._seq += 1
         self.shown.append(Shown(self._seq, self._clock(), kind, content))
@@ -144,16 +189,16 @@ class Endpoints:
 
 
 def routes(endpoints: Endpoints) -> APIRouter:
-    """Return the addresses to put into a rules file; `/_sandbox/messages` tells what was taken."""
+    """Return the addresses to put into a rules file; `sandbox.messages` shows what was taken."""
     router = APIRouter()
 
     @router.post("/mattermost/hooks/{hook}")
-    async def mattermost(hook: str, request: Request) -> Response:  # noqa: ARG001 - any hook is open
-        return endpoints.mattermost(await request.body())
+    async def mattermost(hook: str, request: Request) -> Response:
+        return endpoints.mattermost(await request.body(), hook)
 
     @router.post("/slack/services/{rest:path}")
-    async def slack(rest: str, request: Request) -> Response:  # noqa: ARG001 - any hook is open
-        return endpoints.slack(await request.body())
+    async def slack(rest: str, request: Request) -> Response:
+        return endpoints.slack(await request.body(), rest.rpartition("/")[2])
 
     @router.post("/telegram/bot{token}/sendMessage")
     async def telegram(token: str, request: Request) -> Response:
@@ -166,10 +211,6 @@ def routes(endpoints: Endpoints) -> APIRouter:
     @router.post("/ifttt/trigger/{event}/with/key/{key}")
     async def ifttt(event: str, key: str, request: Request) -> Response:
         return endpoints.ifttt(event, key, await request.body())
-
-    @router.get("/_sandbox/messages")
-    async def messages() -> Response:
-        return _json({"repeated": endpoints.repeated, "messages": [vars(one) for one in endpoints.shown]}, 200)
 
     return router
 

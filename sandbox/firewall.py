@@ -37,6 +37,8 @@ class Stats:
     blocks: int = 0
     refused: int = 0
     max_requests_in_any_1s: int = 0
+    busiest: list[float] = field(default_factory=list)
+    """When the requests of the fullest second arrived, in seconds after the first of them."""
     reasons: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,7 +93,9 @@ class Firewall:
         known.arrivals.append(now)
         _forget(known.arrivals, now - max(self.limits.sustained_seconds, 1.0))
         in_1s = sum(1 for arrival in reversed(known.arrivals) if arrival > now - 1.0)
-        self.stats.max_requests_in_any_1s = max(self.stats.max_requests_in_any_1s, in_1s)
+        if in_1s > self.stats.max_requests_in_any_1s:
+            last = list(known.arrivals)[-in_1s:]
+            self.stats.max_requests_in_any_1s, self.stats.busiest = in_1s, [round(at - last[0], 3) for at in last]
         reason = self._offence(known, now, in_1s)
         if reason:
             self._block(known, now, reason)

@@ -57,9 +57,9 @@ class Jar:
             return False
 
 
-def pinned() -> list[Jar]:
-    """Return the jars this version of tocsin runs Kafka from."""
-    lines = files("sandbox").joinpath(LIST).read_text(encoding="ascii").splitlines()
+def pinned(name: str = LIST) -> list[Jar]:
+    """Return the jars of a list; without a name those this version of tocsin runs Kafka from."""
+    lines = files("sandbox").joinpath(name).read_text(encoding="ascii").splitlines()
     fields = (line.split() for line in lines if line and not line.startswith("#"))
     return [Jar(sha256, int(size), coordinate) for sha256, size, coordinate in fields]
 
@@ -69,21 +69,21 @@ def repository() -> Path:
     return Path(os.environ.get("M2_REPO") or Path.home() / ".m2" / "repository")
 
 
-def classpath() -> list[Path]:
-    """Return the verified jars, downloading the ones that are missing or damaged.
+def classpath(name: str = LIST) -> list[Path]:
+    """Return the verified jars of a list, downloading the ones that are missing or damaged.
 
     Every jar is hashed on every call (0.1 s). Raises NotReady when one cannot be had.
     """
     store = repository()
     try:
-        if missing := [jar for jar in pinned() if not jar.is_at(jar.path(store))]:
+        if missing := [jar for jar in pinned(name) if not jar.is_at(jar.path(store))]:
             _download(missing, store)
     except OSError as error:  # requests' errors are OSErrors too: no network, no space, no permission
         raise NotReady(
             f"Apache Kafka could not be downloaded from Maven Central into {store} ({_cause(error)}): "
             f"check the network and the disk, {ELSEWHERE}"
         ) from error
-    return [jar.path(store) for jar in pinned()]
+    return [jar.path(store) for jar in pinned(name)]
 
 
 def _download(jars: list[Jar], store: Path) -> None:

@@ -10,12 +10,16 @@ _TAGS = frozenset(
 )
 
 
+MATTERMOST_TEXT = 16_383
+"""Characters of a message; a longer one is not refused but becomes several posts."""
+
+
 class Refused(ValueError):
     """The service's words for what is wrong with a message."""
 
 
 def mattermost(raw: bytes) -> dict[str, Any]:
-    """Read a post to an incoming webhook (server source: 16,383 characters a message, 800,000 of props)."""
+    """Read a post to an incoming webhook (server source: 800,000 characters of props)."""
     content = _object(raw, "Unable to parse incoming data")
     attachments = content.get("attachments") or []
     if not isinstance(attachments, list) or not (content.get("text") or attachments):
@@ -23,6 +27,14 @@ def mattermost(raw: bytes) -> dict[str, Any]:
     if len(orjson.dumps(content.get("props", {})).decode()) + len(orjson.dumps(attachments).decode()) > 800_000:  # noqa: PLR2004
         raise Refused("Unable to create post: the props are too long")
     return content
+
+
+def mattermost_posts(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the posts a message becomes: a long text is split, and the attachments stand under the last part."""
+    text = content.get("text") or ""
+    parts = [text[at : at + MATTERMOST_TEXT] for at in range(0, len(text), MATTERMOST_TEXT)] or [""]
+    bare = {name: value for name, value in content.items() if name not in {"text", "attachments"}}
+    return [bare | {"text": part} for part in parts[:-1]] + [content | {"text": parts[-1]}]
 
 
 def slack(raw: bytes) -> dict[str, Any]:

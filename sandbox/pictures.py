@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from events.errors import NotReady
-from sandbox import pipeline, plan
+from sandbox import gallery, pipeline, plan
 from sandbox.traffic import Traffic
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
@@ -28,6 +28,7 @@ async def main() -> None:
     if not chromium:
         raise NotReady("Chromium is not installed: apt-get install chromium.")
     FOLDER.mkdir(exist_ok=True)
+    await gallery.take(chromium, FOLDER)
     with tempfile.TemporaryDirectory(prefix="tocsin-pictures-", ignore_cleanup_errors=True) as folder:
         async with pipeline.running(Path(folder), seed=3, quirks=[], announce=print, say=print) as run:
             inbox = plan.inbox(run.layout)

@@ -99,8 +99,19 @@ async def running(
         broker.release()
 
 
+RULES = """\
+targets:
+  teams: {type: teams, url: "${TEAMS_WEBHOOK_URL}", limits: []}
+rules:
+  - {name: everything, match: all, notify: teams}
+"""
+"""Every event on a card of its own, for the oracle to count: this channel takes what it gets (`make flood` has limits)."""
+
+
 def _layout(folder: Path, bootstrap: str, ports: plan.Ports, teams: TeamsReceiver) -> plan.Layout:
     base = f"http://{plan.HOST}:{ports.receivers}"
+    rules = folder / "tocsin.yml"
+    rules.write_text(RULES, encoding="utf-8")
     return plan.Layout(
         data=folder,
         bootstrap=bootstrap,
@@ -108,7 +119,8 @@ def _layout(folder: Path, bootstrap: str, ports: plan.Ports, teams: TeamsReceive
         hooks=f"selftest={secrets.token_urlsafe(24)}",
         tenant_url=base,
         teams_url=teams.url(base),
-        extra={name: {"KAFKA_PARTITIONS": str(PARTITIONS)} | SETTINGS.get(name, {}) for name in _ROOMS},
+        extra={name: {"KAFKA_PARTITIONS": str(PARTITIONS)} | SETTINGS.get(name, {}) for name in _ROOMS}
+        | {"sink": {"KAFKA_PARTITIONS": str(PARTITIONS), "TOCSIN_RULES": str(rules)} | SETTINGS["sink"]},
     )
 
 

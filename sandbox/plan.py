@@ -18,18 +18,21 @@ _FAMILIES = (
     "INGEST_",
     "KAFKA_",
     "SEKOIA_",
+    "SILENCE_",
     "SINKS_",
     "STREAM_",
     "TEAMS_",
     "TOCSIN_",
 )
+_CATCH_UP = ("CATCH_UP_", "SILENCE_")
 _FOREIGN = {
-    "ingest": ("ARCHIVE_", "INBOX_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
-    "stream": ("ARCHIVE_", "INBOX_", "INGEST_", "SINKS_", "TEAMS_"),
-    "sink": ("INBOX_", "INGEST_", "SEKOIA_", "STREAM_"),
-    "archive": ("INBOX_", "INGEST_", "SEKOIA_", "STREAM_", "TEAMS_"),
-    "inbox": ("ARCHIVE_", "INGEST_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
-    "simulate": ("ARCHIVE_", "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "STREAM_", "TEAMS_"),
+    "ingest": ("ARCHIVE_", *_CATCH_UP, "INBOX_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
+    "stream": ("ARCHIVE_", *_CATCH_UP, "INBOX_", "INGEST_", "SINKS_", "TEAMS_"),
+    "sink": (*_CATCH_UP, "INBOX_", "INGEST_", "SEKOIA_", "STREAM_"),
+    "archive": (*_CATCH_UP, "INBOX_", "INGEST_", "SEKOIA_", "STREAM_", "TEAMS_"),
+    "inbox": ("ARCHIVE_", *_CATCH_UP, "INGEST_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
+    "catch-up": ("ARCHIVE_", "INBOX_", "INGEST_", "SINKS_", "STREAM_", "TEAMS_"),
+    "simulate": ("ARCHIVE_", *_CATCH_UP, "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "STREAM_", "TEAMS_"),
 }
 """Settings a process has no business with: ingest is the one that faces the network and holds no key."""
 
@@ -62,6 +65,8 @@ class Ports:
     kafka: int = 9092
     inbox: int = 8070
     inbox_admin: int = 8085
+    catch_up_admin: int = 8086
+    mail: int = 8025
 
     @classmethod
     def near(cls, wanted: "Ports | None" = None) -> "Ports":
@@ -119,8 +124,14 @@ class Layout:
             "sink": ports.sinks_admin,
             "archive": ports.archive_admin,
             "inbox": ports.inbox_admin,
+            **({"catch-up": ports.catch_up_admin} if self.catches_up else {}),
         }
         return {name: f"http://{HOST}:{port}" for name, port in rooms.items()}
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether the job runs that feeds alerts whose webhook never came: CATCH_UP_EVERY is set."""
+        return bool(self.environment.get("CATCH_UP_EVERY"))
 
     @property
     def receivers_url(self) -> str:
@@ -176,6 +187,20 @@ def rooms(layout: Layout) -> list[Process]:
     ]
 
 
+def catch_up(layout: Layout) -> Process | None:
+    """Return the job that feeds alerts whose webhook never came; None unless CATCH_UP_EVERY is set."""
+    if not layout.catches_up:
+        return None
+    # Of the rooms it asks ingest alone, for the age of its spool.
+    settings = {
+        "CATCH_UP_ADMIN_PORT": str(layout.ports.catch_up_admin),
+        "INBOX_ROOMS": f"ingest={layout.admin['ingest']}",
+    }
+    if layout.tenant_url:
+        settings |= {"SEKOIA_API_BASE": layout.tenant_url, "SEKOIA_API_KEY": SIMULATED_KEY}
+    return _process(layout, "catch-up", ["catch-up"], settings)
+
+
 def inbox(layout: Layout) -> Process:
     """Return the page of all notifications, on the loopback address unless INBOX_HOST is set; it reads what comes."""
     others = {"sinks" if name == "sink" else name: url for name, url in layout.admin.items() if name != "inbox"}
@@ -194,7 +219,11 @@ def allow(networks: str) -> str:
 
 def simulate(layout: Layout, *options: str) -> Process:
     """Return the simulated tenant and receivers; without `--hook-url` among the options it posts no webhooks."""
-    return _process(layout, "simulate", ["simulate", "--port", str(layout.ports.receivers), *options], {})
+    return _process(layout, "simulate", ["simulate", *_listening(layout.ports), *options], {})
+
+
+def _listening(ports: Ports) -> list[str]:
+    return ["--port", str(ports.receivers), "--mail-port", str(ports.mail)]
 
 
 def _process(layout: Layout, name: str, command: list[str], settings: Mapping[str, str]) -> Process:

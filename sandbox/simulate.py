@@ -12,7 +12,9 @@ import structlog
 
 from events.errors import NotReady
 from sandbox.alert_api import create_app
+from sandbox.endpoints import Endpoints
 from sandbox.firewall import Firewall
+from sandbox.mailbox import Mailbox
 from sandbox.quirks import Quirks
 from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
@@ -31,7 +33,14 @@ log = structlog.get_logger()
 
 
 def run(
-    *, port: int, hook_url: str = "", rate: float = 0.5, seed: int | None = None, rich: bool, quirks: Iterable[str]
+    *,
+    port: int,
+    mail_port: int = 0,
+    hook_url: str = "",
+    rate: float = 0.5,
+    seed: int | None = None,
+    rich: bool,
+    quirks: Iterable[str],
 ) -> None:
     """Serve a tenant and post `rate` webhooks a second to `hook_url` (none without it), until SIGTERM or Ctrl-C.
 
@@ -41,17 +50,22 @@ def run(
     """
     if hook_url and not urlsplit(hook_url).netloc:
         raise NotReady("--hook-url must be a whole address, such as http://127.0.0.1:8080/hooks/TOKEN.")
-    asyncio.run(_simulate(port, hook_url, rate, seed, rich=rich, quirks=Quirks.parse(quirks)))
+    asyncio.run(_simulate(port, hook_url, rate, seed, rich=rich, quirks=Quirks.parse(quirks), mail_port=mail_port))
 
 
-async def _simulate(port: int, hook_url: str, rate: float, seed: int | None, *, rich: bool, quirks: Quirks) -> None:
+async def _simulate(
+    port: int, hook_url: str, rate: float, seed: int | None, *, rich: bool, quirks: Quirks, mail_port: int = 0
+) -> None:
     seed = secrets.randbits(32) if seed is None else seed
     tenant = Tenant(seed, rich=rich, keep=KEPT_ALERTS)
     tenant.create_alert(oddity="", **DOCUMENTED)
     teams = TeamsReceiver(quirks=quirks, keep=KEPT_POSTS)
-    app = create_app(tenant, Firewall(seed=seed), quirks, teams)
-    async with serving(app, port) as base:
-        log.info("simulation_started", api=base, page=base, seed=seed, posting=bool(hook_url and rate))
+    endpoints = Endpoints()
+    app = create_app(tenant, Firewall(seed=seed), quirks, teams, endpoints)
+    async with serving(app, port) as base, Mailbox(endpoints).listening(mail_port) as mailing:
+        log.info(
+            "simulation_started", api=base, page=base, mail_port=mailing, seed=seed, posting=bool(hook_url and rate)
+        )
         work = [asyncio.create_task(_until_stopped())]
         if hook_url and rate > 0:
             work.append(asyncio.create_task(send(Traffic(tenant, seed), hook_url, rate)))

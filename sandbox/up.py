@@ -22,7 +22,7 @@ from sandbox import folder, watch, welcome
 from sandbox.arrangement import RATE, Arrangement, Settings, arrange, released
 from sandbox.kafka import EmbeddedKafka
 from sandbox.logfile import last_line
-from sandbox.plan import inbox, rooms, simulate
+from sandbox.plan import catch_up, inbox, rooms, simulate
 from sandbox.screen import Screen
 from sandbox.supervisor import PERSON_CAN_FIX, Process, Ready, Restart, Supervisor
 
@@ -141,6 +141,8 @@ class Up:
             page = partial(watch.answers, layout.receivers_url)
             await self._start_all([simulate(layout, *posting)], page)
         await self._start_all([by_name["stream"]])
+        if job := catch_up(layout):
+            await self._start_all([job])
 
     async def _start_broker(self, process: Process, broker: EmbeddedKafka) -> None:
         try:
@@ -171,7 +173,9 @@ class Up:
             target: (self._kafka.group(target), names.enriched) for target in (*self._arrangement.targets, "archive")
         }
         flowing = False
-        async with watch.Watch([*rooms(self._layout), inbox(self._layout)], groups, self._kafka) as eye:
+        job = catch_up(self._layout)
+        watched = [*rooms(self._layout), inbox(self._layout), *([job] if job else [])]
+        async with watch.Watch(watched, groups, self._kafka) as eye:
             with self._screen.live():
                 while True:
                     flow = await eye.look()

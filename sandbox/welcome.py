@@ -27,7 +27,11 @@ async def show(arrangement: Arrangement, layout: Layout, screen: Screen) -> None
     screen.item("inbox", f"{layout.inbox_url}/ is the page of all notifications")
     if arrangement.simulates:
         screen.item("receivers", f"{layout.receivers_url}/ shows the cards as people see them")
-    screen.item("archive", str(arrangement.settings.archive.root()))
+        screen.item(
+            "messages",
+            f"{layout.receivers_url}/messages shows chats and mails; mail server on port {layout.ports.mail}",
+        )
+    screen.item("archive", str(arrangement.settings.archive.store().name))
     screen.item("logs", str(layout.data / "logs"))
     screen.item("data", str(layout.data))
     if arrangement.embedded:

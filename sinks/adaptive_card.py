@@ -27,6 +27,7 @@ class _Room:
 
 
 _STEPS = (_Room(200, 1200, 12, 200), _Room(200, 300, 12, 100), _Room(150, 0, 6, 60), _Room(100, 0, 0, 0))
+_DIGEST_STEPS = tuple(_Room(200, most, 4, 100) for most in (10_000, 7_500, 5_500, 3_000, 1_000))
 
 
 def draw(summary: Summary, budget: int = MAX_CARD) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def draw(summary: Summary, budget: int = MAX_CARD) -> dict[str, Any]:
     The `id` of the first element is the event id.
     """
     message: dict[str, Any] = {}
-    for room in _STEPS:
+    for room in _DIGEST_STEPS if summary.items else _STEPS:
         message = _message(summary, room)
         if len(orjson.dumps(message)) <= budget:
             break
@@ -79,7 +80,8 @@ def _body(summary: Summary, room: _Room) -> list[dict[str, Any]]:
     if facts:
         body.append({"type": "FactSet", "facts": facts})
     if summary.body and room.body:
-        body.append(_text(_cut(summary.body, room.body), separator=True))
+        shown = summary.text(0, room.body) if summary.items else _cut(summary.body, room.body)
+        body.append(_text(shown, separator=True))
     return body
 
 

@@ -1,9 +1,22 @@
 """How long to wait before the next try."""
 
 import random
+from dataclasses import dataclass
+from datetime import datetime
 
 FIRST, LONGEST = 0.5, 30.0
 """Seconds before the second try, and between tries once a target has been away for a while."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """An event that a target did not take yet: why, and when it is tried again."""
+
+    event_id: str
+    revision: int
+    attempts: int
+    reason: str
+    next_at: datetime
 
 
 def delay(attempt: int, retry_after: float | None, chance: random.Random) -> float:

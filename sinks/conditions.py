@@ -3,9 +3,11 @@
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from sinks import fields
+from sinks import cel, fields
 from sinks.answers import LEVELS, THRESHOLD, Answer, of_flag, of_number, of_texts
+from sinks.cel_text import Mistake
 from sinks.facts import Facts
 from sinks.hours import Hours, within
 from sinks.verdict import Condition, Verdict, every, negate, some
@@ -38,6 +40,20 @@ Names = Annotated[
 
 Threshold = Annotated[str, BeforeValidator(_threshold)]
 Level = Annotated[str, BeforeValidator(_level)]
+
+
+def _expression(text: object) -> object:
+    if not isinstance(text, str):
+        raise ValueError("write a CEL expression in quotes")  # noqa: TRY004 - pydantic wants it so
+    try:
+        cel.compile_text(text)
+    except Mistake as wrong:
+        place = {"said": wrong.said, "line": wrong.line, "column": wrong.column}
+        raise PydanticCustomError("cel", "{said} (at {line}:{column} of the expression)", place) from None
+    return text
+
+
+Expression = Annotated[str, BeforeValidator(_expression)]
 
 Bounds = Annotated[
     list[Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]],
@@ -94,6 +110,7 @@ class Conditions(BaseModel):
     any: list["Conditions"] = Field(default_factory=list, description="One of these must hold.")
     all: list["Conditions"] = Field(default_factory=list, description="All of these must hold.")
     not_: "Conditions | None" = Field(None, alias="not", description="This must not hold.")
+    if_: Expression | None = Field(None, alias="if", description="A CEL expression, such as 'size(asset) > 3'.")
 
 
 def compile_conditions(conditions: Conditions, rule: str = "") -> Condition:
@@ -122,6 +139,8 @@ def beyond_fields(conditions: Conditions, rule: str) -> list[Condition]:
         checks.append(some([compile_conditions(one, rule) for one in conditions.any]))
     if conditions.not_:
         checks.append(negate(compile_conditions(conditions.not_, rule)))
+    if conditions.if_:
+        checks.append(cel.condition(conditions.if_))
     return checks
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from events.records import EnrichedEvent
-from sinks.limits import Limit
+from sinks.limits import Allowance, Limit
 
 
 class Unavailable(Exception):
@@ -39,7 +39,9 @@ class Delivered:
 
     status: str
     run_id: str | None = None
-    outcome: Literal["delivered", "accepted"] = "delivered"
+    outcome: Literal["delivered", "accepted", "by_fallback"] = "delivered"
+    left: Allowance | None = None
+    """What the server says may still be posted."""
 
 
 class TargetSettings(BaseModel):
@@ -59,6 +61,12 @@ class Destination(ABC, Generic[S_co]):
     """
 
     Settings: ClassVar[type[TargetSettings]]
+    tells_people: ClassVar[bool] = True
+    """Whether a person is disturbed by what comes: a replay leaves those alone unless it is told to."""
+    shares: ClassVar[tuple[str, ...]] = ("url",)
+    """The settings that make up a connection: targets in which they are the same share its budget."""
+    named: ClassVar[int] = 10
+    """How many events a digest of this type can name one by one."""
 
     def __init__(self, settings: S_co) -> None:
         self.settings = settings

@@ -1,10 +1,12 @@
 """Why a rule matches an event or not: each of its conditions with its own answer."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from events.records import EnrichedEvent
-from sinks.conditions import Conditions, compile_conditions
+from sinks.conditions import Conditions, compile_conditions, recurs
 from sinks.facts import Facts
+from sinks.quiet import due, muted
 from sinks.rules import Rule
 from sinks.verdict import Verdict
 
@@ -25,6 +27,21 @@ class Explanation:
     notifies: bool
     targets: tuple[str, ...]
     reasons: tuple[Reason, ...]
+    notes: tuple[str, ...] = ()
+    """What the rule's settings make of it: quiet at that time, kept for a digest, not asked at all."""
+
+
+def explain_all(rules: Sequence[Rule], event: EnrichedEvent) -> Iterator[Explanation]:
+    """Explain rules in their order; behind one that stops none is asked. Nothing is known of what was told before."""
+    stopped = ""
+    for rule in rules:
+        found = explain(rule, event)
+        if stopped:
+            yield replace(found, notifies=False, notes=(f"not asked: rule {stopped} stops before it",))
+            continue
+        yield replace(found, notes=tuple(_notes(rule, event))) if found.notifies else found
+        if rule.stop and found.notifies and all(reason.verdict for reason in found.reasons):
+            stopped = rule.name
 
 
 def explain(rule: Rule, event: EnrichedEvent) -> Explanation:
@@ -33,6 +50,18 @@ def explain(rule: Rule, event: EnrichedEvent) -> Explanation:
     verdicts = {reason.verdict for reason in reasons}
     notifies = False not in verdicts and (None not in verdicts or rule.when_unknown == "match")
     return Explanation(rule.name, notifies, tuple(rule.notify), reasons)
+
+
+def _notes(rule: Rule, event: EnrichedEvent) -> Iterator[str]:
+    at = event.received_at
+    if muted(rule.mute)(at):
+        yield "muted at the time it came in"
+    if until := due(rule.digest)(at):
+        yield f"in a digest until {until.isoformat()}"
+    if rule.min_interval:
+        yield f"unless it told of the alert less than {rule.min_interval} before"
+    if recurs(rule.match):
+        yield "unless it told of as many events before"
 
 
 def _reasons(match: Conditions, event: EnrichedEvent) -> list[Reason]:

@@ -38,6 +38,8 @@ class Facts(dict[str, Any]):
         self.waiting = event.alert is None and event.enrichment.status in {"pending", "unavailable"}
         self.untold = event.event.type == "content-proposal"
         self._told = told
+        self.view: Any = None
+        """What CEL expressions see of the event, once one has asked."""
 
     def told_similar(self, rule: str) -> float:
         """Return the highest number of grouped events a rule told of this alert not long ago; -1 when it told none."""

@@ -221,3 +221,8 @@ READ: dict[str, Callable[[EnrichedEvent], Any]] = {
     **FLAGS,
 }
 """Every field, by its name: a tuple of texts, a number, or a flag."""
+
+MANY = frozenset(
+    {"changed", "status", "entity", "rule", "asset", "community", "intake", "name", "threat", "sector", "country"}
+)
+"""Fields with several texts, such as name and uuid; the others have one."""

@@ -3,6 +3,9 @@
 from bisect import bisect_right
 from collections import OrderedDict
 
+CROWDED = 300
+"""Runs that a map surely holds: each takes at most a dozen characters."""
+
 MAX_TEXT = 3980
 """Characters of a map: commit metadata also holds a count, we use 4,000, and the broker takes 4,096 bytes."""
 
@@ -46,6 +49,15 @@ class Progress:
         """Note that a record came to its end."""
         self._open.pop(offset, None)
         self._finish(offset, offset + 1)
+
+    def pass_over(self, offset: int) -> None:
+        """Note that a record needs no telling: it moves the base, but takes no room in the map."""
+        self._open.pop(offset, None)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much is finished out of order that the first open record should come to its end."""
+        return len(self._starts) > CROWDED
 
     def __contains__(self, offset: int) -> bool:
         index = bisect_right(self._starts, offset) - 1

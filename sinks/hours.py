@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24):([0-5]\d)")
@@ -16,7 +17,7 @@ def _days(text: str) -> str:
     for part in text.split(","):
         first, _, last = part.strip().lower().partition("-")
         if first not in DAYS or (last and last not in DAYS):
-            raise ValueError("write days such as mon-fri or sat,sun")
+            raise ValueError("write days such as mon-fri or [sat, sun]")
     return text
 
 
@@ -39,7 +40,12 @@ class Hours(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    days: Annotated[str, AfterValidator(_days)] = Field("mon-sun", description="mon-fri, or sat,sun.")
+    days: Annotated[
+        str,
+        BeforeValidator(lambda value: ",".join(map(str, value)) if isinstance(value, list) else value),
+        AfterValidator(_days),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+    ] = Field("mon-sun", description="mon-fri, or [sat, sun].")
     hours: Annotated[str, AfterValidator(_span)] = Field("00:00-24:00", description="'08:00-18:30', local time.")
     zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="Such as Europe/Paris.")
 
@@ -48,11 +54,16 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 """When a span that has no end closes."""
 
 
+# Rules have the same office hours, and each asks at the time of the same event.
+@lru_cache(maxsize=100)
 def within(hours: Hours) -> Callable[[datetime], bool]:
     """Return a function that says whether a time lies in the span; one over midnight belongs to the day it begins."""
     days, zone = _numbers(hours.days), ZoneInfo(hours.zone)
     begin, end = _ends(hours.hours)
+    if _always(hours):
+        return lambda _: True
 
+    @lru_cache(maxsize=4)
     def check(at: datetime) -> bool:
         local = at.astimezone(zone)
         now = _clock(local.time())
@@ -63,13 +74,17 @@ def within(hours: Hours) -> Callable[[datetime], bool]:
     return check
 
 
+@lru_cache(maxsize=100)
 def closes(hours: Hours) -> Callable[[datetime], datetime | None]:
     """Return a function that says when the span that holds a time ends, NEVER for one of all days; None outside.
 
     Whole days in a row are one span.
     """
     inside, zone, (_, end) = within(hours), ZoneInfo(hours.zone), _ends(hours.hours)
+    if _always(hours):
+        return lambda _: NEVER
 
+    @lru_cache(maxsize=4)
     def check(at: datetime) -> datetime | None:
         if not inside(at):
             return None
@@ -78,6 +93,10 @@ def closes(hours: Hours) -> Callable[[datetime], datetime | None]:
         return next((one for one in ends if one > at and not inside(one)), NEVER)
 
     return check
+
+
+def _always(hours: Hours) -> bool:
+    return len(_numbers(hours.days)) == len(DAYS) and _ends(hours.hours) == ((0, 0), (24, 0))
 
 
 def _moment(day: date, clock: tuple[int, int], zone: ZoneInfo) -> datetime:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics
 from sinks import health, rules_file, shelf
+from sinks.connections import Connections
 from sinks.reload import reloading
 from sinks.rules import Rules, Target
 from sinks.settings import SinksSettings
@@ -73,7 +75,8 @@ def choose(rules: Rules, name: str, type_: str) -> list[Target]:
 
 async def _run(settings: SinksSettings, kafka: KafkaSettings, rules: Rules, targets: list[Target]) -> None:
     await _check_topics(kafka)
-    runs = [TargetRun(kafka, rules, target, target.start or settings.start) for target in targets]
+    connections = Connections()
+    runs = [TargetRun(kafka, rules, target, target.start or settings.start, connections) for target in targets]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -124,4 +127,6 @@ def _health(runs: Sequence[TargetRun]) -> tuple[bool, dict[str, Any]]:
     # A target that is away does not make the sink ill: restarting it would not help.
     assigned = {one.name: one.assigned for one in runs}
     paused = {one.name: one.paused for one in runs if one.paused}
-    return all(assigned.values()), {"targets": assigned, **({"paused": paused} if paused else {})}
+    retrying = {one.name: asdict(one.retry) for one in runs if one.retry}
+    more = {"paused": paused, "retrying": retrying}
+    return all(assigned.values()), {"targets": assigned, **{name: said for name, said in more.items() if said}}

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
@@ -41,6 +42,15 @@ def check_url(url: SecretStr) -> SecretStr:
     return url
 
 
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    limit: int
+
+
 class Poster:
     """Post to one address, without redirects, proxies of the environment, or answers without end."""
 
@@ -65,47 +75,59 @@ class Poster:
 
         Raises Unavailable when there is none within DEADLINE; its text holds no address.
         """
-        try:
-            async with asyncio.timeout(DEADLINE):
-                return await self._exchange(body, headers)
-        except TimeoutError:
-            raise Unavailable(f"no complete answer within {DEADLINE:.0f} s") from None
-        except httpx.TransportError as error:
-            raise Unavailable(f"no answer: {type(error).__name__}") from None
-
-    async def _exchange(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        *others, last = await self._guard.addresses()
-        for address in others:
-            try:
-                return await self._send(address, body, headers)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                continue  # nothing was sent; the host has another address
-        return await self._send(last, body, headers)
-
-    async def _send(self, address: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         parts = self._parts
         # The signature in the query counts byte by byte: httpx would re-encode it and drop an explicit port.
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return await self._ask(_Request("POST", target, headers, body, MAX_ANSWER), DEADLINE)
+
+    async def get(self, path: str, headers: Mapping[str, str], *, limit: int, deadline: float) -> Answer:
+        """Ask for what is at `path` below the address; at most `limit` bytes of it, within `deadline` seconds.
+
+        Raises Unavailable when there is no answer.
+        """
+        target = self._parts.path.rstrip("/") + path
+        return await self._ask(_Request("GET", target, headers, b"", limit), deadline)
+
+    async def _ask(self, request: "_Request", deadline: float) -> Answer:
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._exchange(request)
+        except TimeoutError:
+            raise Unavailable(f"no complete answer within {deadline:.0f} s") from None
+        except httpx.TransportError as error:
+            raise Unavailable(f"no answer: {type(error).__name__}") from None
+
+    async def _exchange(self, request: "_Request") -> Answer:
+        *others, last = await self._guard.addresses()
+        for address in others:
+            try:
+                return await self._send(address, request)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue  # nothing was sent; the host has another address
+        return await self._send(last, request)
+
+    async def _send(self, address: str, wanted: "_Request") -> Answer:
+        parts = self._parts
         # The connection goes to the address that was checked; certificate and Host are those of the name.
         place = f"[{address}]" if ":" in address else address
         request = self._client.build_request(
-            "POST",
+            wanted.method,
             f"{parts.scheme}://{place}:{self._port}/",
-            content=body,
-            headers={**headers, "Host": parts.netloc, "Accept-Encoding": "identity"},
-            extensions={"target": target.encode("ascii"), "sni_hostname": self._host},
+            content=wanted.body or None,
+            headers={**wanted.headers, "Host": parts.netloc, "Accept-Encoding": "identity"},
+            extensions={"target": wanted.target.encode("ascii"), "sni_hostname": self._host},
         )
         response = await self._client.send(request, stream=True)
         try:
-            return Answer(response.status_code, dict(response.headers), await _read(response))
+            return Answer(response.status_code, dict(response.headers), await _read(response, wanted.limit))
         finally:
             await response.aclose()
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: httpx.Response, limit: int) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) >= MAX_ANSWER:
+        if len(body) >= limit:
             break
-    return bytes(body[:MAX_ANSWER])
+    return bytes(body[:limit])

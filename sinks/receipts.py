@@ -1,6 +1,7 @@
 """What a sink writes: a receipt per event, and dead letters; and which events have a receipt already."""
 
-from collections import deque
+import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -15,14 +16,34 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from sinks.memory import Memory
 
-REMEMBERED = 1000
-"""Receipts kept per partition; commits follow each receipt, so the newest few decide."""
+REMEMBERED = 50_000
+"""Receipts kept per partition: those of a whole digest may lie beyond the committed offset."""
 
 SKEW = timedelta(minutes=10)
 """Enriched records carry the broker's time and receipts ours; clocks further apart may repeat what was in flight."""
 
 
 _NOT_YET = timedelta(-1)
+
+
+class Placed(Protocol):
+    """Where a record lies, and its key."""
+
+    @property
+    def topic(self) -> str:
+        """Its topic."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition in its topic."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+
+    @property
+    def key(self) -> bytes | None:
+        """What keeps records of one alert together."""
 
 
 class Record(Protocol):
@@ -42,6 +63,9 @@ class Ledger(Protocol):
 
     async def write(self, record: Record, receipt: Receipt) -> None:
         """Write what became of the record at the target."""
+
+    async def write_all(self, receipts: Sequence[tuple[Placed, Receipt]]) -> None:
+        """Write what became of several records."""
 
     async def bury(self, record: Record, letter: DeadLetter) -> None:
         """Write the record, byte for byte, to the dead letters."""
@@ -69,7 +93,7 @@ class Receipts:
         self._target = target
         self._producer = producer
         self._restored: dict[int, timedelta] = {}
-        self._known: dict[int, deque[tuple[str, int, str | None]]] = {}
+        self._known: dict[int, dict[bytes, None]] = {}
         self._partitions = 0
 
     async def open(self) -> None:
@@ -80,10 +104,18 @@ class Receipts:
         """Write a receipt; it lies in the partition of the record's number, where `restore` looks for it."""
         place = self._place(record.partition)
         await self._producer.send_and_wait(self._topics.deliveries, encode(receipt), key=record.key, partition=place)
-        if self._remembers():
-            self._memory.note(record.key, receipt)
         # An event can be sent again twice by one job: a sink that is killed may have buried it twice.
-        self._note(place, receipt)
+        self._written(place, record, receipt)
+
+    async def write_all(self, receipts: Sequence[tuple[Placed, Receipt]]) -> None:
+        """Write the receipts of a digest; the producer sends them in batches."""
+        waiting = []
+        for record, receipt in receipts:
+            place = self._place(record.partition)
+            sent = await self._producer.send(self._topics.deliveries, encode(receipt), key=record.key, partition=place)
+            waiting.append(sent)
+            self._written(place, record, receipt)
+        await asyncio.gather(*waiting)
 
     async def bury(self, record: Record, letter: DeadLetter) -> None:
         """Write the record, byte for byte, to the dead letters."""
@@ -93,7 +125,7 @@ class Receipts:
 
     def holds(self, record: Record, event_id: str, revision: int, replay_id: str | None = None) -> bool:
         """Say whether `restore` found, or `write` wrote, a receipt of this event."""
-        return (event_id, revision, replay_id) in self._known.get(self._place(record.partition), ())
+        return _mark(event_id, revision, replay_id) in self._known.get(self._place(record.partition), ())
 
     def forget(self) -> None:
         """Drop what is known: the partitions are being handed over."""
@@ -149,10 +181,22 @@ class Receipts:
                 self._note(place, receipt)
                 self._memory.note(record.key, receipt)
 
+    def _written(self, place: int, record: Placed, receipt: Receipt) -> None:
+        if self._remembers():
+            self._memory.note(record.key, receipt)
+        self._note(place, receipt)
+
     def _note(self, place: int, receipt: Receipt) -> None:
-        known = self._known.setdefault(place, deque(maxlen=REMEMBERED))
-        known.append((receipt.event_id, receipt.revision, receipt.replay_id))
+        known = self._known.setdefault(place, {})
+        known[_mark(receipt.event_id, receipt.revision, receipt.replay_id)] = None
+        if len(known) > REMEMBERED:
+            del known[next(iter(known))]
 
     def _place(self, number: int) -> int:
         """Return where receipts for an enriched partition lie: the same number, while the counts agree."""
         return number % self._partitions if self._partitions else number
+
+
+def _mark(event_id: str, revision: int, replay_id: str | None) -> bytes:
+    text = f"{event_id}\0{revision}\0{'' if replay_id is None else replay_id + '.'}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()

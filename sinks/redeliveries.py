@@ -1,10 +1,14 @@
 """What an operator sends to one target again: taken after what is new, or now and then where something always is."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from events.headers import as_text
-from sinks.delivery import Delivery, Handled
+from sinks.delivery import Delivery, Tries
+from sinks.digest import Prepared
+from sinks.handling import Ended, Grip, Handled
 from sinks.receipts import Record
+from sinks.rules import Decision
+from sinks.window import Window
 
 GROUP = "redeliveries"
 """Behind the target's name, the consumer group that reads them."""
@@ -14,31 +18,64 @@ LOOK, PATIENCE = 0.5, 10.0
 
 
 class Redeliveries:
-    """Bring a target its own of the redeliveries; those of others are passed over."""
+    """Bring a target its own of the redeliveries, one by one; those of others are passed over."""
 
-    def __init__(
-        self,
-        target: str,
-        delivery: Delivery,
-        busy: Callable[[], bool],
-        pause: Callable[[float], Awaitable[None]],
-    ) -> None:
-        """Take what says whether new events are being delivered, and what waits as `Runner.pause` does."""
+    idle = True
+
+    def __init__(self, target: str, delivery: Delivery, grip: Grip, version: str, busy: Callable[[], bool]) -> None:
+        """Take the rules' version for the receipts, and what says whether new events are being delivered."""
         self._target = target
         self._delivery = delivery
+        self._grip = grip
+        self._version = version
         self._busy = busy
-        self._pause = pause
+
+    async def step(self, window: Window, _backlog: int = 0, *, crowded: bool = False) -> list[Ended]:  # noqa: ARG002
+        """Bring the first record to its end; raises what the grip raises."""
+        taken = window.take(head=True)
+        return [Ended(taken[0].record, await self.handle(taken[0].record))] if taken else []
 
     async def handle(self, record: Record) -> Handled:
-        """Deliver a record that is ours; raises what `pause` raises."""
+        """Deliver a record that is ours; no rule is asked."""
         headers = as_text(record.headers)
         if headers.get("target") != self._target:
             return "unmatched"
         waited = 0.0
         while self._busy() and waited < PATIENCE:
-            await self._pause(LOOK)
+            await self._grip.pause(LOOK)
             waited += LOOK
-        return await self._delivery.redeliver(record, headers.get("job-id", ""))
+        job = headers.get("job-id", "")
+        event = await self._delivery.decode(record, job)
+        if event is None:
+            return "settled"
+        if self._delivery.has_receipt(record, event, job):
+            return "spared"
+        decision = Decision(notify=True, replay_id=job, version=self._version)
+        await self._send(Prepared(record, event, decision, urgent=False))
+        return "settled"
+
+    async def _send(self, prepared: Prepared) -> None:
+        outlet = self._delivery.outlet
+        tries = Tries(outlet.clock())
+        while True:
+            while seconds := outlet.wait(urgent=False):
+                await self._grip.pause(seconds)
+            await self._grip.confirm({prepared.record.partition})
+            tries.count += 1
+            result = await outlet.attempt(prepared.event)
+            if result is not None:
+                await self._delivery.settle(prepared, result, tries)
+                return
+
+    def rest(self) -> None:
+        """Nothing waits."""
+
+    async def finish(self) -> list[Ended]:
+        """Nothing is posted without its receipt."""
+        return []
+
+    def forget(self) -> None:
+        """Nothing is kept between two records."""
 
     def check(self) -> None:
         """Raise NotReady when too many in a row were refused."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from sinks.destination import Gone, Unavailable, Undeliverable
+from sinks.limits import Allowance
 from sinks.text import clean
 
 AGAIN = frozenset({408, 425, 429})
@@ -20,6 +21,7 @@ LONGEST_RETRY_AFTER = 3600.0
 """Seconds; a longer wait is cut, so that one wrong header does not silence a target for a day."""
 
 _MAX_QUOTE = 160
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,16 @@ def retry_after(value: str | None, now: datetime) -> float | None:
             return None
         seconds = ((time if time.tzinfo else time.replace(tzinfo=UTC)) - now).total_seconds()
     return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+def allowance(headers: Mapping[str, str]) -> Allowance | None:
+    """Read X-RateLimit-Limit, -Remaining and -Reset, the last in seconds from now (Mattermost); None unless all make sense."""
+    try:
+        limit, remaining, reset = (int(headers[f"x-ratelimit-{name}"]) for name in ("limit", "remaining", "reset"))
+    except (KeyError, ValueError):
+        return None
+    fits = 2 <= limit <= _MOST and 0 <= remaining <= limit and 0 <= reset <= LONGEST_RETRY_AFTER  # noqa: PLR2004
+    return Allowance(limit, remaining, float(reset)) if fits else None
 
 
 def quote(body: bytes) -> str:

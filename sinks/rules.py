@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from events.records import EnrichedEvent, Enrichment
+from events.settings import Duration
 from sinks.conditions import Conditions, Names, recurs
 from sinks.destination import TargetSettings
 from sinks.facts import CROSSINGS_KEPT, Facts, Told, nothing
+from sinks.limits import Limit, LimitSettings
 from sinks.quiet import Digest, Interval, Mutes, due, muted
 from sinks.rule_index import RuleIndex
 
@@ -49,6 +51,35 @@ class Rule(BaseModel):
         return self
 
 
+class Fallback(BaseModel):
+    """Who is told of urgent events when a target does not take them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    target: str = Field(description="Another target of this file.")
+    after: Duration = Field(timedelta(minutes=5), gt=timedelta(0), description="How long an urgent event waits first.")
+
+
+class TargetOptions(BaseModel):
+    """What every entry under `targets:` may have besides its type's own settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    start: Start | None = Field(
+        None, description="Where a target that never ran begins to read: now, earliest, or a time."
+    )
+    connection: str | None = Field(
+        None,
+        min_length=1,
+        max_length=60,
+        description="Targets of one connection share its budget; by default those of one address.",
+    )
+    limits: tuple[LimitSettings, ...] | None = Field(
+        None, max_length=8, description="How often it may be posted to, instead of what the type itself keeps to."
+    )
+    fallback: Fallback | None = None
+
+
 @dataclass(frozen=True)
 class Target:
     """One entry under `targets:`, its settings read by the destination's own model."""
@@ -57,6 +88,9 @@ class Target:
     type: str
     settings: TargetSettings
     start: Literal["now", "earliest"] | datetime | None = None
+    connection: str | None = None
+    limits: tuple[Limit, ...] | None = None
+    fallback: Fallback | None = None
 
 
 @dataclass(frozen=True)

@@ -1,65 +1,111 @@
 """What is allowed in a rules file and yet likely a mistake, or good to know."""
 
+from collections.abc import Iterator
 from typing import Any
 
-import yaml
 from pydantic import SecretStr
 
 from sinks import fields, shelf
+from sinks.cel import compile_text
 from sinks.conditions import Conditions
-from sinks.rules import Rules
+from sinks.rules import Rule, Rules
+from sinks.rules_reach import alternatives, implies, never
+from sinks.rules_text import Path, RulesText
 
-_NEED_ALERT = frozenset({*fields.ENRICHED, *fields.NUMBERS})
-_NEED_LOOK_UP = fields.LOOKED_UP
+_NEED_ALERT = frozenset({*fields.ENRICHED, "urgency", "asset_criticality", "similar", "recurrence", "alert"})
+_NEED_LOOK_UP = {"asset": "asset", "community": "community", "names": "name"}
+"""What is looked up for a condition, or for a variable of an expression."""
+
+_WHOLE = Rule(name="whole", match=Conditions(), notify=[])
 
 
-def remarks(rules: Rules, text: str) -> list[str]:
-    """Return a sentence for each: unused targets, rules that are the same, secrets in clear, what needs the alert."""
-    return [*_targets(rules), *_twins(rules), *_secrets(text), *_needs(rules)]
+def remarks(rules: Rules, text: RulesText) -> list[str]:
+    """Return a sentence for each, with its place: what nobody uses or reaches, secrets in clear, what needs the alert."""
+    found = [*_targets(rules), *_reach(rules), *_twins(rules), *_secrets(text), *_needs(rules)]
+    return [f"{text.place(path)}: {said}" for path, said in found]
 
 
-def _targets(rules: Rules) -> list[str]:
+def looked_up(rules: Rules) -> set[str]:
+    """Return the kinds of things whose names the rules ask for."""
+    return {_NEED_LOOK_UP[name] for rule in rules.rules for name in _asked(rule.match) if name in _NEED_LOOK_UP}
+
+
+def _targets(rules: Rules) -> Iterator[tuple[Path, str]]:
     used = {target for rule in rules.rules for target in rule.notify}
-    return [f"target {name}: no rule notifies it" for name in rules.targets if name not in used]
+    used |= {target.fallback.target for target in rules.targets.values() if target.fallback}
+    for name in rules.targets:
+        if name not in used:
+            yield ("targets", name), f"target {name}: no rule notifies it"
 
 
-def _twins(rules: Rules) -> list[str]:
-    return [
-        f"rule {rule.name}: tells nobody that rule {earlier.name} does not tell already"
-        for index, rule in enumerate(rules.rules)
-        for earlier in rules.rules[:index]
-        if earlier.match == rule.match and set(rule.notify) <= set(earlier.notify)
-    ]
+def _reach(rules: Rules) -> Iterator[tuple[Path, str]]:
+    for number, rule in enumerate(rules.rules):
+        place: Path = ("rules", number, "match")
+        if why := never(rule.match):
+            known = " once the alert is known" if _asked(rule.match) & _NEED_ALERT else ""
+            yield place, f"rule {rule.name}: never matches{known}: {why}"
+            continue
+        for path, one in alternatives(rule.match):
+            if why := never(one):
+                yield (*place, *path), f"rule {rule.name}: one of its alternatives never holds: {why}"
+        for earlier in rules.rules[:number]:
+            if earlier.stop and implies(rule.match, earlier.match):
+                still = " once the alert is known" if _asked(earlier.match) & _NEED_ALERT else ""
+                yield place, f"rule {rule.name}: is never reached{still}: rule {earlier.name} stops before it"
+                break
 
 
-def _secrets(text: str) -> list[str]:
-    targets: dict[str, dict[str, Any]] = yaml.safe_load(text)["targets"]
-    return [
-        f"target {name}: {key} stands in the file in clear; write it as ${{NAME}} or file:/path"
-        for name, entry in targets.items()
-        for key, value in entry.items()
-        if _is_secret(entry["type"], key) and "${" not in str(value) and not str(value).startswith("file:")
-    ]
+def _twins(rules: Rules) -> Iterator[tuple[Path, str]]:
+    for number, rule in enumerate(rules.rules):
+        for earlier in rules.rules[:number]:
+            plain = earlier == _WHOLE.model_copy(
+                update={"name": earlier.name, "match": earlier.match, "notify": earlier.notify}
+            )
+            same = plain and not rule.stop and rule.on_complete == "new"
+            if same and set(rule.notify) <= set(earlier.notify) and implies(rule.match, earlier.match):
+                yield (
+                    ("rules", number),
+                    f"rule {rule.name}: tells nobody that rule {earlier.name} does not tell already",
+                )
+                break
+
+
+def _secrets(text: RulesText) -> Iterator[tuple[Path, str]]:
+    for name, entry in text.content["targets"].items():
+        for key, value in entry.items():
+            written = value if isinstance(value, list) else [value]
+            if _is_secret(entry["type"], key) and any(map(_in_clear, written)):
+                said = f"target {name}: {key} stands in the file in clear; write it as ${{NAME}} or file:/path"
+                yield ("targets", name, key), said
+
+
+def _in_clear(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and "${" not in value and not value.startswith("file:")
 
 
 def _is_secret(type_: str, key: str) -> bool:
     field = shelf.find(type_).Settings.model_fields.get(key)
-    return field is not None and SecretStr.__name__ in str(field.annotation) and field.is_required()
+    return field is not None and SecretStr.__name__ in f"{field.annotation} {field.metadata}"
 
 
-def _needs(rules: Rules) -> list[str]:
-    said = []
-    for rule in rules.rules:
+def _needs(rules: Rules) -> Iterator[tuple[Path, str]]:
+    for number, rule in enumerate(rules.rules):
         asked = _asked(rule.match)
+        place: Path = ("rules", number)
         if needed := sorted(asked & _NEED_ALERT):
             then = "notifies" if rule.when_unknown == "match" else "does not notify"
-            said.append(f"rule {rule.name}: needs the alert for {', '.join(needed)}; while that is not known it {then}")
-        if looked_up := sorted(asked & _NEED_LOOK_UP):
-            said.append(f"rule {rule.name}: knows names of {', '.join(looked_up)} only if the API key may look them up")
-    return said
+            yield place, f"rule {rule.name}: needs the alert for {', '.join(needed)}; while that is not known it {then}"
+        if names := sorted(asked & _NEED_LOOK_UP.keys()):
+            yield place, f"rule {rule.name}: knows names of {', '.join(names)} only if the API key may look them up"
+        if told := sorted(asked & fields.OF_REPORT):
+            then = "notifies" if rule.when_unknown == "match" else "does not notify"
+            said = f"asks {', '.join(told)}; of a report that does not tell, which is most, it {then}"
+            yield place, f"rule {rule.name}: {said}"
 
 
 def _asked(match: Conditions) -> set[str]:
-    asked = set(match.model_dump(exclude_defaults=True)) - {"any", "all", "not_"}
+    asked = set(match.model_dump(exclude_defaults=True)) - {"any", "all", "not_", "if_"}
+    if match.if_:
+        asked |= set(compile_text(match.if_)[1])
     inner = [*match.any, *match.all, *([match.not_] if match.not_ else [])]
     return asked.union(*map(_asked, inner))

@@ -3,9 +3,7 @@
 from typing import Any
 
 from sinks import shelf
-from sinks.rules import Rule
-
-_START = {"description": "Where a target that never ran begins to read: now, earliest, or a time.", "type": "string"}
+from sinks.rules import Rule, TargetOptions
 
 
 def schema() -> dict[str, Any]:
@@ -13,11 +11,13 @@ def schema() -> dict[str, Any]:
     rule = Rule.model_json_schema(ref_template="#/$defs/{model}")
     definitions = rule.pop("$defs", {})
     _short_forms(rule["properties"])
+    options = TargetOptions.model_json_schema(ref_template="#/$defs/{model}")
+    definitions |= options.pop("$defs", {})
     targets = []
     for type_ in shelf.types():
         settings = shelf.find(type_).Settings.model_json_schema(ref_template="#/$defs/{model}")
         definitions |= settings.pop("$defs", {})
-        settings["properties"] = {"type": {"const": type_}, "start": _START, **settings.get("properties", {})}
+        settings["properties"] = {"type": {"const": type_}, **options["properties"], **settings.get("properties", {})}
         settings["required"] = ["type", *settings.get("required", [])]
         targets.append(settings)
     return {

@@ -1,54 +1,48 @@
-"""The loop of one target: read its partitions, deliver the urgent first, and commit what has come to its end."""
+"""The loop of one target: read ahead, have what was read delivered, commit what has come to its end."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from sinks.delivery import Handled
 from sinks.finished import Progress
+from sinks.handling import Ended, Handler, LetGo
+from sinks.partitions import Partitions
 from sinks.positions import Positions
 from sinks.receipts import Receipts
-from sinks.window import Window, urgent
+from sinks.scout import Scout
+from sinks.window import Window, is_urgent
 
 FINISH = 20.0
-"""Seconds a record in flight gets when its partition is taken away; below the group's rebalance time-out of 30 s."""
+"""Seconds what is in flight gets when its partition is taken away; below the group's rebalance time-out of 30 s."""
 
 FRESH = 3.0
-"""Seconds for which a confirmed membership is believed; a process that was frozen longer asks the broker first."""
+"""Seconds for which a confirmed membership is believed; a process frozen for longer asks first."""
 
-AT_A_TIME = 200
-"""Records held at once: an urgent one among them comes first, one that arrives later waits for them."""
+READ_AHEAD = 1_000
+"""Records held at once: an urgent one among them comes first."""
 
-AT_A_TIME_BYTES = 64 * 1024 * 1024
-"""What these may weigh together; the topic bounds a record, so this is only reached by many large ones."""
+READ_AHEAD_BYTES = 64 * 1024 * 1024
+"""What these may weigh together: reached by many large ones only."""
+
+AT_A_TIME = 500  # records taken from the client in one go
+COMMIT_EVERY = 0.1
+"""Seconds between two commits while there is work."""
+
+LOOK = 0.5
+"""Seconds the topic is waited for before it is looked whether something else has changed."""
 
 log = structlog.get_logger()
-
-
-class LetGo(Exception):
-    """The record in hand is no longer ours to deliver, or the sink is asked to stop."""
-
-
-class Handler(Protocol):
-    """What is done with a record."""
-
-    async def handle(self, record: ConsumerRecord) -> Handled:
-        """Bring it to its end; what `Runner.pause` raises is passed on."""
-
-    def check(self) -> None:
-        """Raise NotReady when it is better to stop."""
 
 
 class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
     """Run one target until told to stop.
 
-    What keeps the promises: a record is committed only after its receipt is acknowledged; nothing is sent while it is
-    uncertain whose the partition is; anything unexpected ends the process with the offset uncommitted.
+    A record is committed only after its receipt; nothing is sent while it is uncertain whose the partition is.
     """
 
     def __init__(
@@ -57,124 +51,156 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         positions: Positions,
         receipts: Receipts,
         *,
+        scout: Scout | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Take a scout where urgent records are to be found beyond what is read."""
+        self._scout = scout
         self._consumer = consumer
         self._positions = positions
         self._receipts = receipts
         self._monotonic = monotonic
         self._confirmed = 0.0
-        self._in_hand: TopicPartition | None = None
-        self._progress: dict[TopicPartition, Progress] = {}
-        self._window = Window(AT_A_TIME, AT_A_TIME_BYTES)
+        self._partitions = Partitions(positions)
+        self._told: dict[TopicPartition, Progress] = {}
+        self._window = Window(READ_AHEAD, READ_AHEAD_BYTES)
+        self._handler: Handler | None = None
         self._stopping = False
         self._new = True
         self._let_go = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self.assigned = asyncio.Event()
-        self.busy = False
-        """Whether the last look into the topic found anything."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits to be delivered."""
+        return bool(len(self._window)) or not (self._handler is None or self._handler.idle)
 
     def stop(self) -> None:
-        """Finish the record in flight, commit, and return from `run`."""
+        """Finish what is in flight, commit, and return from `run`."""
         self._stopping = True
         self._let_go.set()
 
-    async def run(self, delivery: Handler) -> None:
+    async def run(self, handler: Handler) -> None:
         """Deliver until `stop`.
 
         Raises NotReady when positions have vanished or too many records in a row were refused.
         """
+        self._handler = handler
         while not self._stopping:
             self._let_go.clear()
             try:
-                await self._round(delivery)
+                await self._round(handler)
             except NoOffsetForPartitionError:
                 self._new = True  # a partition was added, or the coordinator was still loading: `adopt` tells
             except OffsetOutOfRangeError:
                 raise self._positions.vanished() from None
-            if self._stopping:
-                return
 
-    async def _round(self, delivery: Handler) -> None:
+    async def _round(self, handler: Handler) -> None:
         if self._new and self.assigned.is_set():
             self._new = False
             await self._positions.adopt()
-        batch = await self._consumer.getmany(timeout_ms=500, max_records=AT_A_TIME)
-        self.busy = bool(batch)
+            self._partitions.begin(self._consumer.assignment())
+        self._idle.clear()
+        await asyncio.sleep(0)  # folding needs no wait of its own, and the group must hear of us
+        try:
+            try:
+                await self._work(handler)
+            except LetGo:
+                self._let_go.set()
+            if self._let_go.is_set():
+                await self._give_away(handler)
+        finally:
+            self._idle.set()
+
+    async def _give_away(self, handler: Handler) -> None:
+        """Let go what is in hand: it comes again, to whoever owns the partition next, from the committed offset."""
+        self._window.clear()
+        self._partitions.note(await handler.finish())
+        handler.forget()
+        await self._commit(self._partitions.all)
+
+    async def _work(self, handler: Handler) -> None:
+        if not await self._top_up(0 if self.busy else LOOK) and not self.busy:
+            handler.rest()
+            if not self._let_go.is_set() and not self._new:
+                await self._settle_idle()
+            return
+        backlog = self._partitions.backlog(self._consumer.last_stable_offset)
+        self._lift(backlog)
+        await self._end(await handler.step(self._window, backlog, crowded=self._partitions.crowded))
+        if not self.busy:
+            await self._commit(self._partitions.all)  # what no rule wants: seeing it again costs nothing
+
+    async def _top_up(self, seconds: float) -> bool:
+        """Read ahead as far as the bounds allow; True when something new is there."""
+        if self._window.full:
+            if seconds:
+                await self._sleep(seconds)
+            return False
+        room = min(self._window.room, AT_A_TIME)
+        batch = await self._consumer.getmany(timeout_ms=int(seconds * 1000), max_records=room)
         if self._let_go.is_set() or self._new:
             # Partitions changed hands meanwhile: what came may be of before or after. Read it again.
             for partition, records in batch.items():
                 if partition in self._consumer.assignment():
                     self._consumer.seek(partition, records[0].offset)
-            return
-        self._idle.clear()
-        try:
-            await self._handle(batch, delivery)
-        finally:
-            self._idle.set()
-
-    async def _handle(self, batch: dict[TopicPartition, list[ConsumerRecord]], delivery: Handler) -> None:
-        if not batch:
-            await self._settle_idle()
-            return
+            return False
         await self._receipts.restore({partition.partition: records[0] for partition, records in batch.items()})
-        progress = {partition: self._of(partition, records[0].offset) for partition, records in batch.items()}
         for partition, records in batch.items():
-            for record in records:
-                if progress[partition].read(record.offset):
-                    self._window.add(record, urgent=urgent(record.value))
-        try:
-            await self._in_turn(progress, delivery)
-        except LetGo:
-            # What is left in hand comes again: to whoever owns the partition next, from the committed offset.
-            self._window.clear()
-        await self._commit(progress)
+            for record in self._partitions.new(partition, records):
+                self._window.add(record, urgent=is_urgent(record))
+        return bool(batch)
 
-    def _of(self, partition: TopicPartition, first: int) -> Progress:
-        if partition not in self._progress:
-            self._progress[partition] = Progress(*(self._positions.place(partition) or (first, "")))
-        return self._progress[partition]
+    def _lift(self, backlog: int) -> None:
+        """Have urgent records looked for beyond what is read, and take in those that were found."""
+        if self._scout is None:
+            return
+        far = backlog > AT_A_TIME or (backlog and self._window.full)
+        self._scout.follow(self._partitions.reached) if far else self._scout.rest()
+        while self._scout.found and not self._partitions.crowded:
+            if group := self._partitions.lift(self._scout.found.popleft()):
+                self._window.lift(group)
 
-    async def _in_turn(self, progress: Mapping[TopicPartition, Progress], delivery: Handler) -> None:
-        while taken := self._window.take():
-            if self._let_go.is_set():
-                raise LetGo
-            record = taken[0].record
-            partition = TopicPartition(record.topic, record.partition)
-            self._in_hand = partition
-            await self._confirm()
-            handled = await delivery.handle(record)
-            progress[partition].finish(record.offset)
-            # Records no rule wants wait for the end of the batch: seeing them again costs nothing.
-            if handled == "settled":
-                if not await self._commit({partition: progress[partition]}):
-                    raise LetGo
-                delivery.check()
+    async def _end(self, ended: list[Ended]) -> None:
+        """Note what came to its end, and commit where something was told."""
+        if told := self._partitions.note(ended):
+            self._told |= told
+            if self._handler:
+                self._handler.check()
+            # Receipts speak for what is not committed yet: a commit for each record would halve the pace.
+            if self._monotonic() - self._confirmed >= COMMIT_EVERY:
+                await self._commit(self._told)
+                self._told = {}
 
     async def pause(self, seconds: float) -> None:
-        """Wait before a record is tried again.
+        """Wait, and read ahead meanwhile; return as soon as something new has arrived.
 
-        Raises LetGo as soon as it is no longer ours.
+        Raises LetGo when what is in hand is no longer ours.
         """
         # The group hears of us meanwhile: aiokafka's heartbeats come from a task of their own.
-        try:
+        end, found = self._monotonic() + seconds, False
+        while not found and (left := end - self._monotonic()) > 0 and not self._let_go.is_set():
+            found = await self._top_up(min(left, LOOK)) or bool(self._scout and self._scout.found)
+        if self._let_go.is_set() or self._new:
+            raise LetGo
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._let_go.wait(), seconds)
-        except TimeoutError:
-            await self._confirm()
-            return
-        raise LetGo
 
-    async def _confirm(self) -> None:
-        """Make sure the record in hand is still ours when the broker has not been asked for a while.
+    async def confirm(self, partitions: set[int]) -> None:
+        """Make sure these are still ours when the broker has not been asked for a while, before something is posted.
 
-        A process that was frozen goes on in the middle of its batch, long after the group gave its partitions away.
+        A process that was frozen goes on where it was, long after the group gave its partitions away. Raises LetGo.
         """
-        partition = self._in_hand
-        if partition not in self._progress or self._monotonic() - self._confirmed <= FRESH:
+        if self._let_go.is_set() or self._new:
+            raise LetGo
+        if self._monotonic() - self._confirmed <= FRESH:
             return
-        if not await self._commit({partition: self._progress[partition]}, confirm=True):
+        found = self._partitions.of_numbers(partitions)
+        if len(found) < len(partitions) or not await self._commit(found, confirm=True):
             raise LetGo
 
     async def _commit(self, progress: Mapping[TopicPartition, Progress], *, confirm: bool = False) -> bool:
@@ -183,7 +209,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         if await self._positions.commit(offsets, finished, confirm=confirm):
             self._confirmed = self._monotonic()
             return True
-        # The group gives us new partitions soon; until then nothing more of the old ones may come out of the buffer.
+        # The group gives us new partitions soon; until then nothing of the old ones may come out of the buffer.
         self._consumer.pause(*self._consumer.assignment())
         self._let_go.set()
         return False
@@ -196,11 +222,11 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         except TimeoutError:
             return  # a partition has no position yet
         for partition, place in places.items():
-            self._of(partition, place).read_to(place)
-        await self._commit({partition: self._progress[partition] for partition in places})
+            self._partitions.of(partition, place).read_to(place)
+        await self._commit(self._partitions.all)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Let the record in flight come to its end, then let the partitions go."""
+        """Let what is in flight come to its end, then let the partitions go."""
         self._let_go.set()
         self.assigned.clear()
         try:
@@ -211,8 +237,13 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Begin anew with what the group gave us."""
         self._receipts.forget()
-        self._in_hand = None
-        self._progress = {}
+        self._partitions.clear()
+        self._told = {}
+        self._window.clear()
+        if self._scout:
+            self._scout.forget()
+        if self._handler:
+            self._handler.forget()
         self._new = True
         self._confirmed = self._monotonic()
         self.assigned.set()

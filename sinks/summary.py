@@ -5,10 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from events.records import EnrichedEvent
+from sinks import digest_text
 from sinks.text import clean
 
 _LEVELS = ((80, "Urgent"), (60, "Major"), (40, "High"), (20, "Moderate"), (0, "Low"))
 _KINDS = {"alert-comment": "Comment", "content-proposal": "Report"}
+FALLBACK_FOR = "fallback_for"
+"""Field of an event that goes to a fallback target: the target it was meant for."""
+
 _SHORT, _LINE, _BODY = 60, 200, 2000
 _MAX_LINK = 2000
 
@@ -37,12 +41,25 @@ class Summary:
     facts: tuple[tuple[str, str], ...]
     body: str
     link: str | None
+    items: tuple[tuple[str, str], ...] = ()
+    """Of a digest: what is named one by one, each a label and a title."""
+    more: int = 0
+    """Of a digest: how many are not named."""
+
+    def text(self, usual: int, most: int) -> str:
+        """Return the body within `usual` characters; of a digest, within `most`, all it names, titles shortened first."""
+        return digest_text.lines(self.items, self.more, most) if self.items else self.body[:usual]
 
 
 def summarise(event: EnrichedEvent) -> Summary:
     """Say what happened; anything absent or of a wrong type is left out."""
     kind = event.event.type
-    if kind == "alert":
+    items: tuple[tuple[str, str], ...] = ()
+    more = 0
+    if kind == digest_text.TYPE:
+        title, facts, items, more = digest_text.told(event.event.attributes)
+        body = digest_text.lines(items, more, _BODY)
+    elif kind == "alert":
         title, facts, body = _alert(event)
     elif kind == "alert-comment":
         title, facts, body = _comment(event)
@@ -58,17 +75,15 @@ def summarise(event: EnrichedEvent) -> Summary:
         facts=tuple((name, value) for name, value in facts if value),
         body=body,
         link=_link(event.links.alert),
+        items=items,
+        more=more,
     )
 
 
 def urgency(event: EnrichedEvent) -> Urgency | None:
     """Return the alert's current urgency; None when it is not known, or not about an alert."""
-    value = obj(event.alert, "urgency").get("current_value")
-    if value is None:
-        value = event.event.attributes.get("urgency_current_value")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return Urgency(int(min(max(value, 0), 100)))
+    value = event.urgency
+    return None if value is None else Urgency(value)
 
 
 def obj(value: Any, name: str) -> dict[str, Any]:
@@ -129,6 +144,15 @@ def _kind_line(event: EnrichedEvent) -> str:
 
 
 def _warning(event: EnrichedEvent) -> str:
+    extra = event.model_extra or {}
+    instead_of = clean(extra.get(FALLBACK_FOR), _SHORT)
+    by_fallback = f"Sent by fallback: {instead_of} does not take it" if instead_of else ""
+    again = f"Sent again on request: it came in {event.received_at:%Y-%m-%d %H:%M} UTC" if extra.get("replay") else ""
+    return clean(". ".join(filter(None, (by_fallback, again, _incomplete(event)))), _LINE)
+
+
+def _incomplete(event: EnrichedEvent) -> str:
+    """Say what of an event is not known."""
     reason = clean(event.enrichment.reason, _LINE)
     said = f": {reason}" if reason else ""
     if event.enrichment.status == "pending":

@@ -1,6 +1,7 @@
 """One target with all it needs: its destination, its group's consumer, its receipts."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -10,15 +11,21 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
-from sinks import positions, shelf
+from sinks import positions, shelf, spent
+from sinks.backoff import Retry
+from sinks.connections import Connections, sharing
 from sinks.delivery import Delivery
-from sinks.limits import Budget
+from sinks.destination import Destination
+from sinks.dispatch import Dispatch
 from sinks.memory import Memory
+from sinks.outlet import Outlet
 from sinks.positions import Positions
 from sinks.receipts import Receipts
 from sinks.redeliveries import GROUP, Redeliveries
 from sinks.rules import Rules, Start, Target
 from sinks.runner import Runner
+from sinks.scout import Scout, scouting
+from sinks.standby import Standby
 
 _WEEK = 7 * 24 * 3600 * 1000
 
@@ -28,7 +35,11 @@ log = structlog.get_logger()
 class TargetRun:
     """Run one target from start to stop."""
 
-    def __init__(self, kafka: KafkaSettings, rules: Rules, target: Target, start: Start) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, rules: Rules, target: Target, start: Start, connections: Connections | None = None
+    ) -> None:
+        """Take the budgets it shares with the other targets of this process."""
+        self._connections = connections or Connections()
         self.name = target.name
         self._target = target
         self._kafka = kafka
@@ -36,7 +47,8 @@ class TargetRun:
         self._start = start
         self._topics = Topics(kafka.topic_prefix)
         self._runners: list[Runner] = []
-        self._delivery: Delivery | None = None
+        self._outlet: Outlet | None = None
+        self._scout: Scout | None = None
         self._stopping = False
 
     @property
@@ -47,13 +59,19 @@ class TargetRun:
     @property
     def paused(self) -> str:
         """Why the target sends nothing until it is started anew; empty while it works."""
-        return self._delivery.paused if self._delivery else ""
+        return self._outlet.paused if self._outlet else ""
+
+    @property
+    def retry(self) -> Retry | None:
+        """What the target did not take yet, and when it is tried again."""
+        return self._outlet.retry if self._outlet else None
 
     def stop(self) -> None:
         """Finish the record in flight, commit, leave."""
         self._stopping = True
-        for runner in self._runners:
-            runner.stop()
+        for each in (*self._runners, self._scout):
+            if each:
+                each.stop()
 
     async def run(self) -> None:
         """Deliver until `stop`.
@@ -68,23 +86,44 @@ class TargetRun:
             producer = await self._open_producer(stack)
             memory = Memory()
             known = Receipts(self._kafka, self.name, producer, memory, lambda: self._rules.remembers(self.name))
-            runner, receipts = await self._reading(stack, known, self.name, self._topics.enriched)
+            ahead = scouting(self._kafka)
+            stack.push_async_callback(_stop, ahead)
+            await ahead.start()
+            scout = self._scout = Scout(ahead)
+            runner, receipts = await self._reading(stack, known, self.name, self._topics.enriched, scout)
             known = Receipts(self._kafka, self.name, producer)
             second, receipts_again = await self._reading(stack, known, again, self._topics.redeliveries)
             self._runners = [runner, second]
             if self._stopping:
                 return
             log.info("target_starting", target=self.name, type=self._target.type)
-            shared: dict[str, Any] = {"turn": asyncio.Lock(), "budget": Budget(destination.limits())}
-            self._delivery = Delivery(
-                self.name, destination, self._rules, receipts, runner.pause, memory=memory, **shared
-            )
-            resending = Delivery(self.name, destination, self._rules, receipts_again, second.pause, **shared)
-            redeliveries = Redeliveries(self.name, resending, lambda: runner.busy, second.pause)
-            await self._both(runner.run(self._delivery), second.run(redeliveries))
+            self._outlet = await self._open_outlet(self._target, destination)
+            standby = await self._standby(stack)
+            dispatch = Dispatch(Delivery(self._rules, receipts, self._outlet, memory), runner, standby)
+            resending = Delivery(self._rules, receipts_again, self._outlet)
+            redeliveries = Redeliveries(self.name, resending, second, self._rules.version, lambda: runner.busy)
+            await self._all(runner.run(dispatch), second.run(redeliveries), scout.run())
 
-    async def _both(self, *loops: Coroutine[Any, Any, None]) -> None:
-        """Run the loops until one ends, then let the other come to its end; raise what ended it."""
+    async def _open_outlet(self, target: Target, destination: Destination[Any]) -> Outlet:
+        """Make the way out to a target, with what its connection has left."""
+        budget = self._connections.budget(target, destination.limits())
+        shared = sharing(target, list(self._rules.targets.values()))
+        await self._connections.restore(
+            target, lambda seconds: spent.ages(self._kafka, shared, seconds), time.monotonic()
+        )
+        return Outlet(target.name, destination, budget)
+
+    async def _standby(self, stack: AsyncExitStack) -> Standby | None:
+        fallback = self._target.fallback
+        if fallback is None:
+            return None
+        target = self._rules.targets[fallback.target]
+        destination = await stack.enter_async_context(shelf.find(target.type)(target.settings))
+        outlet = await self._open_outlet(target, destination)
+        return Standby(self.name, outlet, fallback.after.total_seconds())
+
+    async def _all(self, *loops: Coroutine[Any, Any, None]) -> None:
+        """Run the loops until one ends, then let the others come to their end; raise what ended it."""
         tasks = [asyncio.create_task(each) for each in loops]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -98,7 +137,7 @@ class TargetRun:
             await asyncio.wait(tasks)
 
     async def _reading(
-        self, stack: AsyncExitStack, receipts: Receipts, name: str, topic: str
+        self, stack: AsyncExitStack, receipts: Receipts, name: str, topic: str, scout: Scout | None = None
     ) -> tuple[Runner, Receipts]:
         """Join the group that reads a topic for this target."""
         await receipts.open()
@@ -112,7 +151,7 @@ class TargetRun:
             max_poll_interval_ms=_WEEK,
             fetch_max_bytes=8 * MAX_ENRICHED,
         )
-        runner = Runner(consumer, Positions(consumer, self._kafka, name, topic), receipts)
+        runner = Runner(consumer, Positions(consumer, self._kafka, name, topic), receipts, scout=scout)
         consumer.subscribe([topic], listener=runner)
         stack.push_async_callback(_stop, consumer)
         await consumer.start()

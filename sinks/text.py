@@ -36,7 +36,18 @@ _SCHEME = re.compile(r"(?i)\b(https?|ftp|wss?|smb|ldaps?|file)://")
 _DOTTED = re.compile(r"(?<![\w.])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[^\W_][\w-]{0,62}\.)+[^\W\d_]{2,24})(?![\w])")
 
 
+_FILES = re.compile(
+    r"(?i)[^.]+\.(?:bat|bin|bmp|cfg|cmd|dat|dll|do[ct][mx]?|eml|exe|gif|gz|hta|img|iso|jar|jpe?g|json|js|lnk|log|msg|msi"
+    r"|pdf|png|pp[ts][mx]?|rar|scr|sys|tmp|txt|vbs|wsf|xls[bmx]?|xml|ya?ml)"
+)
+"""Endings of files that are no top-level domain: no client links them, and a name is easier to read whole."""
+
+
 def defang(text: str) -> str:
     """Write addresses so that no client links them: `https://evil.example` becomes `https[:]//evil[.]example`."""
     text = _SCHEME.sub(lambda match: f"{match[1]}[:]//", text)
-    return _DOTTED.sub(lambda match: "[.]".join(match[0].rsplit(".", 1)), text)
+    return _DOTTED.sub(lambda match: match[0] if _FILES.fullmatch(match[0]) else _broken(match[0]), text)
+
+
+def _broken(name: str) -> str:
+    return "[.]".join(name.rsplit(".", 1))

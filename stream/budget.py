@@ -12,7 +12,9 @@ SETTLING = 2.0
 """Seconds before a new share may be used: its former owner may have used it a moment ago."""
 MEMBER = 8.0
 """Seconds for which a heartbeat that the group answered vouches for a share; a bit shorter than a member's session."""
-APART = 1.04
+EARLY = 0.05
+"""Seconds before its slot in which a call is prepared, so that it can go when the slot begins."""
+APART = 1.06
 """Seconds that hold a second's worth of calls of a worker that is alone: the vendor's second is then never too full."""
 PERIOD = 10.0
 """Seconds over which calls are counted, to tell what is left."""
@@ -20,10 +22,13 @@ PERIOD = 10.0
 
 @dataclass(slots=True)
 class _Gate:
-    """The last call that passed a gate: when, and in which slot."""
+    """The last call that passed a gate: when, and in which slot; a gate may open some seconds before the slot does."""
 
+    early: float = 0.0
     at: float = -inf
     slot: int = -1
+    alone: bool = False
+    """Whether it was made by a worker that owned everything, in no slot."""
 
 
 class Budget:
@@ -43,7 +48,7 @@ class Budget:
         self._member = member
         self._partitions = 1
         self._from: dict[int, float] = {}  # owned partition: when its share may be used
-        self._begun, self._left = _Gate(), _Gate()
+        self._begun, self._left = _Gate(EARLY), _Gate()
         self._vouched = -inf
         self._regrouping = False
         self._used: deque[float] = deque()
@@ -81,14 +86,18 @@ class Budget:
         usable = {number for number, start in self._from.items() if start <= now}
         if not usable:
             return self.settling(now) if self._from else inf
-        if len(usable) == self._partitions:
-            return max(0.0, gate.at + APART / self._slots.stream - now)
+        alone, apart = len(usable) == self._partitions, APART / self._slots.stream
+        # Of the two ways to call, one begins only when the other's last calls no longer share a second with its first.
+        if (again := gate.at + apart * (1 if alone == gate.alone else 2) - now) > 0 and (alone or gate.alone):
+            return again
+        if alone:
+            return 0.0
 
         def ours(slot: int) -> bool:
             turn = self._slots.turn(slot)
             return turn is not None and turn % self._partitions in usable
 
-        return self._slots.until(ours, gate.slot, 2 * self._partitions + 4)
+        return self._slots.until(ours, gate.slot, 2 * self._partitions + 4, gate.early)
 
     def left(self, now: float) -> float:
         """Return how many calls a second were not made of those allowed, over the last PERIOD."""
@@ -105,8 +114,7 @@ class Budget:
 
     async def leave(self) -> None:
         """Wait until a call that was taken may go; at once, unless it is late."""
-        now = await self._pass(self._left)
-        self._left.at, self._left.slot = now, self._slots.now()
+        self._note(self._left, await self._pass(self._left))
 
     async def _pass(self, gate: _Gate) -> float:
         loop = asyncio.get_running_loop()
@@ -116,6 +124,10 @@ class Budget:
 
     def used(self, now: float) -> None:
         """Note a call that starts now."""
-        self._begun.at, self._begun.slot = now, self._slots.now()
+        self._note(self._begun, now)
         self._used.append(now)
         self._forget(now)
+
+    def _note(self, gate: _Gate, now: float) -> None:
+        gate.at, gate.slot = now, self._slots.now(gate.early)
+        gate.alone = sum(start <= now for start in self._from.values()) == self._partitions

@@ -5,7 +5,6 @@ from typing import Any, Protocol
 import structlog
 
 from stream.alert_api import BatchRefused, QueryTooLong
-from stream.budget import Budget
 
 MOST = 100
 """What the list endpoint shows in one answer at most."""
@@ -26,10 +25,18 @@ class NotFound(Exception):
     """The API answered and does not show this alert (yet)."""
 
 
+class Pace(Protocol):
+    """Who says when a call may be prepared."""
+
+    @property
+    def rate(self) -> float: ...  # noqa: D102
+    async def take(self) -> None: ...  # noqa: D102
+
+
 class Fetching:
     """Fetch alerts, and learn whether the list endpoint answers several ids at once."""
 
-    def __init__(self, api: Api, budget: Budget) -> None:
+    def __init__(self, api: Api, budget: Pace) -> None:
         self._api = api
         self._budget = budget
         self.most = MOST

@@ -76,7 +76,9 @@ class Lookups:
 
     def known(self, uuid: str, since: datetime) -> Answer | None:
         """Return the alert as it was at `since` or later, where that needs no call."""
-        return self._cache.get(uuid, since)
+        known = self._cache.get(uuid, since)
+        metrics.CACHE.labels("hit" if known else "miss").inc()
+        return known
 
     async def ask(self, uuid: str, since: datetime, wait: float | None, *, created: bool = False) -> Answer:
         """Return the alert as it was at `since` or later.
@@ -214,12 +216,14 @@ class Lookups:
             else:
                 self.breaker.refuse(_now(), str(error))
                 self.tell(self.breaker.reason, self.breaker.silent_for(_now()))
+                metrics.KEY_REFUSED.set(1)
                 log.error("api_key_refused", reason=str(error))
             return None, error if names else Unavailable(str(error))
         except Unavailable as error:
             self._failed(error)
             return None, error
         metrics.API_CALLS.labels(outcome="ok").inc()
+        metrics.KEY_REFUSED.set(0)
         if self.breaker.success(_now()):
             log.info("breaker_closed")
         return result, None

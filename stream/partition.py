@@ -183,7 +183,7 @@ class Partition:
             record = work.enriched()
             ends[self._topics.enriched if record else self._topics.dead_letters] = offset + 1
             if record is None:
-                metrics.DEAD_LETTERS.inc()
+                metrics.DEAD_LETTERS.labels("malformed").inc()
                 continue
             metrics.ENRICHED.labels(status=record.status).inc()
             if record.status == "pending":

@@ -8,12 +8,12 @@ from math import floor
 
 OPERATORS = 0.5
 """Slots a second that are the operator's commands'; they run one at a time."""
-OPEN = 0.36
+OPEN = 0.2
 """The part of a slot in which its call may go.
 
-Calls of the vendor's 4.5 slots a second (SEKOIA_REQUESTS_PER_SECOND) are then six in at least 5 / 4.5 - 0.36 / 4.5 =
-1.03 s, so that any second holds five. What is left over, some 30 ms, is for the way to the vendor and for the hosts'
-clocks, which NTP keeps closer than that.
+Calls of the vendor's 4.5 slots a second (SEKOIA_REQUESTS_PER_SECOND) are then six in at least 5 / 4.5 - 0.2 / 4.5 =
+1.066 s, so that any second holds five. What is left over, 66 ms, is for the way to the vendor and for the hosts' clocks,
+which NTP keeps closer than that.
 """
 
 
@@ -34,18 +34,18 @@ class Slots:
         """Slots a second that are the stream's."""
         return self.rate * (self.round - 1) / self.round
 
-    def now(self) -> int:
-        """Return the number of the present slot."""
-        return floor(self.clock() * self.rate)
+    def now(self, early: float = 0.0) -> int:
+        """Return the number of the present slot, for somebody who is so many seconds early."""
+        return floor((self.clock() + early) * self.rate)
 
     def turn(self, slot: int) -> int | None:
         """Return which of the stream's slots this is, counted through; None for one of the operator's."""
         rounds, place = divmod(slot, self.round)
         return rounds * (self.round - 1) + place if place < self.round - 1 else None
 
-    def until(self, mine: Callable[[int], bool], used: int, within: int) -> float:
+    def until(self, mine: Callable[[int], bool], used: int, within: int, early: float = 0.0) -> float:
         """Return the seconds until the next slot that is `mine` and not `used`, looking `within` so many ahead."""
-        wall = self.clock() * self.rate
+        wall = (self.clock() + early) * self.rate
         slot = floor(wall)
         first = slot if wall - slot < OPEN else slot + 1
         for each in range(first, first + within):
@@ -60,6 +60,14 @@ class OperatorsBudget:
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._used = -1
+
+    @property
+    def rate(self) -> float:
+        """Calls per second the command may make."""
+        return self._slots.rate - self._slots.stream
+
+    async def take(self) -> None:
+        """Let a call be prepared; a command makes one at a time, and `leave` holds it back."""
 
     def delay(self) -> float:
         """Return the seconds until the next call may go."""

@@ -17,7 +17,21 @@ from sandbox.kafka import EmbeddedKafka
 settings.register_profile("tocsin", deadline=None)
 settings.load_profile("tocsin")
 
-OURS = ("ARCHIVE_", "CATCH_UP_", "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_", "TOCSIN_")
+OURS = (
+    *(
+        "ARCHIVE_",
+        "CATCH_UP_",
+        "INBOX_",
+        "INGEST_",
+        "KAFKA_",
+        "SEKOIA_",
+        "SILENCE_",
+        "SINKS_",
+        "STREAM_",
+        "TEAMS_",
+        "TOCSIN_",
+    ),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,11 @@ from events.identity import MAX_KEY
 from events.topics import Topics
 from sinks.archive import metrics
 from sinks.archive.settings import ArchiveSettings
-from sinks.archive.storage import Folder
+from sinks.archive.shapes import archived
+from sinks.archive.signing import Signer
+from sinks.archive.storage import Store
 from sinks.archive.sweep import sweep
+from sinks.archive.vouching import Voucher
 from sinks.archive.writer import PartitionWriter
 
 _LARGEST = 2 * 1024 * 1024 - 16 * 1024
@@ -44,16 +47,20 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         self,
         settings: ArchiveSettings,
         topics: Topics,
-        folder: Folder,
+        folder: Store,
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
+        signer: Signer | None = None,
     ) -> None:
         self._settings = settings
         self._topics = topics
         self._folder = folder
+        self._shapes = archived(topics, settings.topics.split(","))
         self._consumer = consumer
         self._producer = producer
         self._name = f"{socket.gethostname()}/{os.getpid()}"
+        self._signer = signer
+        self._voucher = Voucher(folder, settings.head_every, self._name, signer, producer, topics.archive_heads)
         self._buffers: dict[TopicPartition, _Buffer] = {}
         self._turn = asyncio.Lock()
         self._assignments = 0
@@ -66,8 +73,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Return whether partitions are assigned, and which."""
-        partitions = sorted(partition.partition for partition in self._buffers)
-        return bool(partitions), {"partitions": partitions}
+        return bool(self._buffers), {"partitions": self._owned()}
 
     async def run(self) -> None:
         """Read and archive until `stop`."""
@@ -82,6 +88,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
                 else:
                     self._read_again()
                 await self._flush(everything=False)
+                await self._voucher.vouch(each.writer for each in self._buffers.values())
         async with self._turn:
             await self._flush(everything=True)
 
@@ -126,7 +133,9 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         self._buffers = {}
         try:
             for partition in sorted(assigned):
-                writer = PartitionWriter(self._folder, partition.topic, partition.partition, self._name)
+                shape = self._shapes[partition.topic]
+                place = (partition.topic, partition.partition)
+                writer = PartitionWriter(self._folder, *place, self._name, shape, self._signer)
                 start = writer.claim(
                     log_start=starts[partition], log_end=ends[partition], accept_gap=self._settings.accept_gap
                 )
@@ -134,9 +143,21 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._buffers[partition] = _Buffer(writer)
         finally:
             # Also where a later one cannot be claimed: with each restart a leftover is harder to find.
-            next_seqs = {partition.partition: buffer.writer.next_seq for partition, buffer in self._buffers.items()}
-            await asyncio.to_thread(sweep, self._folder, self._topics.enriched, next_seqs)
-        log.info("assigned", partitions=sorted(next_seqs))
+            for topic, shape in self._shapes.items():
+                owned = {
+                    each.partition: buffer.writer.next_seq
+                    for each, buffer in self._buffers.items()
+                    if each.topic == topic
+                }
+                if owned:
+                    await asyncio.to_thread(sweep, self._folder, topic, owned, shape.folder)
+        log.info("assigned", partitions=self._owned())
+
+    def _owned(self) -> dict[str, list[int]]:
+        owned = {
+            topic: sorted(each.partition for each in self._buffers if each.topic == topic) for topic in self._shapes
+        }
+        return {topic: partitions for topic, partitions in owned.items() if partitions}
 
     def _read_again(self) -> None:
         """Drop a batch that came while partitions changed hands: it may be of before the claim, or of after it."""
@@ -183,7 +204,10 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         settled = await self._settled(partition, buffer)
         if settled > (buffer.writer.next_offset or 0):
             buffer.writer.commit(settled, written.files)
-        metrics.ROWS.inc(written.rows)
+        if partition.topic == self._topics.enriched:
+            metrics.ROWS.inc(written.rows)
+        else:
+            metrics.OTHER_ROWS.labels(self._shapes[partition.topic].folder).inc(written.rows)
         metrics.FILES.inc(len(written.files))
         buffer.records, buffer.bytes, buffer.since = [], 0, time.monotonic()
 
@@ -207,7 +231,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
             reason = f"{reason[:300]}; cut from {size} bytes"
         letter = DeadLetter("sink", reason, partition.topic, partition.partition, record.offset, target="archive")
         await self._producer.send_and_wait(self._topics.dead_letters, value, key=key, headers=letter.to_kafka())
-        metrics.DEAD_LETTERS.inc()
+        metrics.DEAD_LETTERS.labels("malformed").inc()
 
     async def _commit(self) -> None:
         """Tell the group, so that lag can be seen; transaction markers are passed where nothing waits."""

@@ -6,15 +6,18 @@ from datetime import date
 from urllib.parse import quote
 
 DATA = "enriched"
+RAW = "raw"
+DELIVERIES = "deliveries"
 MANIFEST = "manifest"
+HEADS = "heads"
 _LONG = 100
 _NAME = re.compile(r"(?P<topic>.+)-(?P<partition>\d+)-(?P<offset>\d+)-(?P<seq>\d+)\.parquet")
 _ENTRY = re.compile(r"(\d{12,})\.json")
 
 
-def data_folder(tenant: str, day: date) -> str:
+def data_folder(tenant: str, day: date, data: str = DATA) -> str:
     """Return the folder of a tenant's day, in the form query engines read partitions from."""
-    return f"{DATA}/tenant={tenant_segment(tenant)}/date={day.isoformat()}"
+    return f"{data}/tenant={tenant_segment(tenant)}/date={day.isoformat()}"
 
 
 def tenant_segment(tenant: str) -> str:

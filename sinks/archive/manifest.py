@@ -9,7 +9,8 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sinks.archive import layout
-from sinks.archive.storage import AlreadyThere, Folder
+from sinks.archive.signing import Signer
+from sinks.archive.storage import AlreadyThere, Store
 
 Kind = Literal["claim", "rows", "gap"]
 """A writer took the partition over; it archived a range of offsets; offsets left Kafka before they were archived."""
@@ -51,15 +52,18 @@ class Entry(BaseModel):
     taken_over_at: int | None = Field(None, description="Number of the newest claim or gap before this entry.")
     created_at: AwareDatetime
     writer: str
+    key_id: str | None = Field(None, description="Names the key of the signature.")
+    signature: str | None = Field(None, description="Ed25519, Base64, over the bytes of the entry before this field.")
 
 
 class Manifest:
     """The entries of one partition, read from and appended to by one writer."""
 
-    def __init__(self, folder: Folder, topic: str, partition: int) -> None:
+    def __init__(self, folder: Store, topic: str, partition: int, signer: Signer | None = None) -> None:
         self.topic = topic
         self.partition = partition
         self._folder = folder
+        self._signer = signer
         self._path = layout.entries_folder(topic, partition)
 
     def sequences(self) -> list[int]:
@@ -73,6 +77,10 @@ class Manifest:
 
         Raises BrokenManifest.
         """
+        entry, raw = self._stored(seq)
+        return entry, hashlib.sha256(raw).hexdigest()
+
+    def _stored(self, seq: int) -> tuple[Entry, bytes]:
         path = f"{self._path}/{layout.entry_name(seq)}"
         raw = self._folder.get(path)
         try:
@@ -81,21 +89,28 @@ class Manifest:
             raise BrokenManifest(f"{path} is damaged, or of a newer version of tocsin.") from error
         if (entry.topic, entry.partition, entry.seq) != (self.topic, self.partition, seq):
             raise BrokenManifest(f"{path} is the entry of another partition or number.")
-        return entry, hashlib.sha256(raw).hexdigest()
+        return entry, raw
 
     def entries(self) -> Iterator[Entry]:
         """Yield all entries in order, each checked against the one before.
 
         Raises BrokenManifest.
         """
+        yield from (entry for entry, _ in self.stored())
+
+    def stored(self) -> Iterator[tuple[Entry, bytes]]:
+        """Yield all entries with their bytes, in order, each checked against the one before.
+
+        Raises BrokenManifest.
+        """
         previous, next_offset = None, None
         for number, seq in enumerate(self.sequences()):
-            entry, digest = self.read(seq)
+            entry, raw = self._stored(seq)
             follows = next_offset is None or entry.first_offset == next_offset
             if seq != number or entry.previous != previous or not follows:
                 raise BrokenManifest(f"{self._path}: entry {number} is missing, or {seq} does not follow it.")
-            previous, next_offset = digest, entry.next_offset
-            yield entry
+            previous, next_offset = hashlib.sha256(raw).hexdigest(), entry.next_offset
+            yield entry, raw
 
     def last(self) -> tuple[Entry, str] | None:
         """Return the newest entry and its SHA-256, None where there is none yet."""
@@ -138,8 +153,10 @@ class Manifest:
             taken_over_at=_takeover(after[0]) if after else None,
             created_at=datetime.now(UTC),
             writer=writer,
+            key_id=self._signer.key_id if self._signer else None,
         )
-        raw = orjson.dumps(entry.model_dump(mode="json"))
+        raw = orjson.dumps(entry.model_dump(mode="json", exclude={"signature"}))
+        raw = self._signer.sign(raw) if self._signer else raw
         try:
             self._folder.put_if_absent(f"{self._path}/{layout.entry_name(entry.seq)}", raw)
         except (AlreadyThere, FileNotFoundError):

@@ -9,19 +9,19 @@ import pyarrow.parquet as pq
 from sinks.archive import layout
 from sinks.archive.manifest import Entry, Manifest
 from sinks.archive.rows import SCHEMA
-from sinks.archive.storage import Folder
+from sinks.archive.storage import Root, opened
 
 
-def entries(root: Path) -> Iterator[Entry]:
-    """Yield every manifest entry, partition by partition in order.
+def entries(root: Root, topic: str | None = None) -> Iterator[Entry]:
+    """Yield every manifest entry, of all topics or of one, partition by partition in order.
 
     Raises BrokenManifest.
     """
-    folder = Folder(root)
-    for topic in sorted(folder.names(layout.MANIFEST)):
-        partitions = folder.names(f"{layout.MANIFEST}/{topic}")
+    folder = opened(root)
+    for each in sorted(folder.names(layout.MANIFEST)) if topic is None else [topic]:
+        partitions = folder.names(f"{layout.MANIFEST}/{each}")
         for partition in sorted(int(name) for name in partitions if name.isdigit()):
-            yield from Manifest(folder, topic, partition).entries()
+            yield from Manifest(folder, each, partition).entries()
 
 
 def files(root: Path) -> list[Path]:
@@ -32,16 +32,17 @@ def files(root: Path) -> list[Path]:
     return [root / file.path for entry in entries(root) for file in entry.files]
 
 
-def gaps(root: Path) -> list[Entry]:
+def gaps(root: Root) -> list[Entry]:
     """Return the entries that name offsets which left Kafka before they were archived."""
     return [entry for entry in entries(root) if entry.kind == "gap"]
 
 
-def read_rows(root: Path, columns: list[str] | None = None) -> pa.Table:
-    """Return all rows, or these columns of them; for folders that fit in memory.
+def read_rows(root: Root, columns: list[str] | None = None) -> pa.Table:
+    """Return all rows of events, or these columns of them; for folders that fit in memory.
 
     Raises BrokenManifest, and FileNotFoundError for a listed file that is gone.
     """
     schema = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
-    tables = [pq.ParquetFile(path).read(columns=columns) for path in files(root)]
+    events = [file.path for entry in entries(root) for file in entry.files if file.path.startswith(f"{layout.DATA}/")]
+    tables = [pq.ParquetFile(opened(root).source(path)).read(columns=columns) for path in events]
     return pa.concat_tables([schema.empty_table(), *tables], promote_options="permissive")

@@ -4,11 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.errors import NotReady
 from events.settings import Duration
+from sinks.archive.storage import Folder, Store
+
+_TOPIC = "(enriched|raw|deliveries)"
 
 
 class ArchiveSettings(BaseSettings):
@@ -16,7 +19,21 @@ class ArchiveSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ARCHIVE_", env_file=".env", extra="ignore", frozen=True)
 
-    url: str = Field("", description="file:///… of the archive's folder; default TOCSIN_DATA/archive.")
+    url: str = Field(
+        "", description="file:///… of a folder, or s3://bucket/prefix; default is the folder TOCSIN_DATA/archive."
+    )
+    s3_endpoint: str = Field("", description="Address of S3-compatible storage; default AWS.")
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = Field("", description="Without one: AWS_ variables, or the role of the machine.")
+    s3_secret_access_key: SecretStr = SecretStr("")
+    s3_patience: Duration = Field(
+        timedelta(seconds=60), gt=timedelta(0), description="How long a call that fails is tried again."
+    )
+    topics: str = Field(
+        "enriched,raw,deliveries",
+        pattern=f"^{_TOPIC}(,{_TOPIC})*$",
+        description="What is archived: enriched, raw, deliveries, or some of them, with commas between.",
+    )
     flush_every: Duration = Field(
         timedelta(seconds=60), gt=timedelta(0), description="A record is in the archive at the latest after this time."
     )
@@ -25,6 +42,12 @@ class ArchiveSettings(BaseSettings):
         256 * 1024 * 1024,
         ge=1,
         description="Bytes of records held in memory; beyond, the largest partition is written.",
+    )
+    signing_key: Path | None = Field(
+        None, description="PEM of the Ed25519 key that signs manifest entries; `tocsin archive key FILE` makes one."
+    )
+    head_every: Duration = Field(
+        timedelta(hours=1), gt=timedelta(0), description="How often a hash that vouches for all before is told."
     )
     accept_gap: bool = Field(
         False, description="Go on after records that left Kafka before they were archived; the manifest names the gap."
@@ -35,10 +58,28 @@ class ArchiveSettings(BaseSettings):
         Path("data"), validation_alias="TOCSIN_DATA", description="Folder of everything not placed elsewhere."
     )
 
+    def store(self) -> Store:
+        """Return where the archive is.
+
+        Raises NotReady for an address that is neither a folder's nor a bucket's.
+        """
+        if not self.url.lower().startswith("s3://"):
+            return Folder(self.root())
+        from sinks.archive.bucket import Bucket
+
+        address = urlsplit(self.url)
+        if not address.netloc or "@" in address.netloc or address.query or address.fragment:
+            raise NotReady("ARCHIVE_URL is not the address of a bucket: write it as s3://bucket/prefix, without keys.")
+        config = {"region": self.s3_region, "endpoint": self.s3_endpoint, "access_key_id": self.s3_access_key_id}
+        if self.s3_access_key_id:
+            config["secret_access_key"] = self.s3_secret_access_key.get_secret_value()
+        given = {name: value for name, value in config.items() if value}
+        return Bucket(address.netloc, unquote(address.path).strip("/"), given, retry=self.s3_patience)
+
     def root(self) -> Path:
         """Return the archive's folder.
 
-        Raises NotReady for an address that is not a folder's.
+        Raises NotReady for an address that is not a folder's; `store` knows buckets too.
         """
         if not self.url:
             return (self.data / "archive").absolute()
@@ -51,7 +92,8 @@ class ArchiveSettings(BaseSettings):
             raise no_folder from None
         if address.scheme in {"s3", "s3a", "gs", "az", "abfs", "http", "https"}:
             raise NotReady(
-                f"ARCHIVE_URL starts with {address.scheme}://: object storage comes later, name a file:///… folder."
+                f"ARCHIVE_URL starts with {address.scheme}://: name a file:///… folder, or s3://bucket/prefix of "
+                "S3-compatible storage."
             )
         path = unquote(address.path)
         here = address.scheme == "file" and address.netloc in {"", "localhost"} and path.startswith("/")

@@ -5,6 +5,10 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.dataset as ds
 
 from events.errors import NotReady
 
@@ -48,11 +52,60 @@ class Disk:
         path.unlink(missing_ok=True)
 
 
+class Store(Protocol):
+    """Where the archive is; paths are relative to its root, with `/`. What goes wrong is an OSError and ends the process."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        ...
+
+    def check(self) -> None:
+        """Try it out; raises NotReady."""
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file; a file of this name is replaced."""
+
+    def put_if_absent(self, path: str, data: bytes) -> None:
+        """Write a file unless there is one; raises AlreadyThere."""
+
+    def get(self, path: str) -> bytes:
+        """Return the content of a file; raises FileNotFoundError."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names in a folder; none where there is no folder."""
+        ...
+
+    def walk(self, folder: str) -> Iterator[str]:
+        """Yield the path of every file below a folder."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Delete a file, if it is there."""
+
+    def source(self, path: str) -> Any:
+        """Return what Arrow reads a file from."""
+
+    def dataset(self, paths: list[str], schema: pa.Schema) -> ds.Dataset:
+        """Return Parquet files as one table; a column that an older file has not is null there."""
+
+
+Root = Path | Store
+"""An archive, or the folder it is in."""
+
+
+def opened(root: Root) -> Store:
+    """Return the archive in a folder, or the one that is given."""
+    return Folder(root) if isinstance(root, Path) else root
+
+
 class Folder:
     """The archive's root; paths are relative to it, with `/`. What goes wrong is an OSError and ends the process."""
 
     def __init__(self, root: Path, disk: Disk | None = None) -> None:
         self.root = root
+        self.name = str(root)
         self._disk = disk or Disk()
         self._durable: set[Path] = set()
 
@@ -113,6 +166,14 @@ class Folder:
     def delete(self, path: str) -> None:
         """Delete a file, if it is there."""
         self._disk.delete(self.root / path)
+
+    def source(self, path: str) -> Path:
+        """Return what Arrow reads a file from."""
+        return self.root / path
+
+    def dataset(self, paths: list[str], schema: pa.Schema) -> ds.Dataset:
+        """Return Parquet files as one table; a column that an older file has not is null there."""
+        return ds.dataset([str(self.root / path) for path in paths], schema=schema, format="parquet")
 
     def _temporary(self, final: Path, data: bytes) -> Path:
         # A writer that was thought dead may be at the same file: each has its own temporary name.

@@ -7,7 +7,7 @@ import structlog
 
 from sinks.archive import layout
 from sinks.archive.manifest import Manifest
-from sinks.archive.storage import Folder, unfinished
+from sinks.archive.storage import Store, unfinished
 
 TAKEOVERS = 64
 """How far the sweep looks back: what a crash leaves bears the number of a claim, or of the gap before one."""
@@ -18,7 +18,7 @@ RECENT = 16
 _log = structlog.get_logger()
 
 
-def sweep(folder: Folder, topic: str, next_seqs: Mapping[int, int]) -> int:
+def sweep(folder: Store, topic: str, next_seqs: Mapping[int, int], data: str = layout.DATA) -> int:
     """Delete the unlisted files of the claimed partitions (partition to number of its next entry), return how many.
 
     Only a number that has been given to an entry is swept: nobody can list these files any more, however slow. A file
@@ -30,7 +30,7 @@ def sweep(folder: Folder, topic: str, next_seqs: Mapping[int, int]) -> int:
         found for partition, seq in next_seqs.items() for found in _manifest_leftovers(folder, topic, partition, seq)
     ]
     listed: dict[tuple[int, int], frozenset[str]] = {}
-    for path in folder.walk(layout.DATA):
+    for path in folder.walk(data):
         name = path.rpartition("/")[2]
         owner = _owner(unfinished(name) or name, topic, swept)
         if owner is None:
@@ -47,7 +47,7 @@ def sweep(folder: Folder, topic: str, next_seqs: Mapping[int, int]) -> int:
     return len(leftovers)
 
 
-def _numbers(folder: Folder, topic: str, partition: int, next_seq: int) -> frozenset[int]:
+def _numbers(folder: Store, topic: str, partition: int, next_seq: int) -> frozenset[int]:
     """Return the numbers under which there may be leftovers."""
     takeovers = islice(Manifest(folder, topic, partition).takeovers(), TAKEOVERS)
     return frozenset({*takeovers, *range(next_seq - RECENT, next_seq)})
@@ -62,7 +62,7 @@ def _owner(name: str, topic: str, swept: Mapping[int, frozenset[int]]) -> tuple[
     return None
 
 
-def _manifest_leftovers(folder: Folder, topic: str, partition: int, next_seq: int) -> Iterable[str]:
+def _manifest_leftovers(folder: Store, topic: str, partition: int, next_seq: int) -> Iterable[str]:
     for path in folder.walk(layout.entries_folder(topic, partition)):
         wanted = unfinished(path.rpartition("/")[2])
         seq = layout.entry_sequence(wanted) if wanted else None

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from events.errors import MalformedRecord, NotReady
-from sinks.archive import layout, rows
+from sinks.archive import layout
+from sinks.archive.heads import Tip
 from sinks.archive.manifest import DataFile, Kind, Manifest, Superseded
-from sinks.archive.storage import Folder
-
-_DICTIONARIES = [name for name in rows.SCHEMA.names if name not in rows.DISTINCT]
+from sinks.archive.shapes import ENRICHED, Row, Shape
+from sinks.archive.signing import Signer
+from sinks.archive.storage import Store
 
 
 class Record(Protocol):
@@ -49,12 +50,21 @@ class Written:
 class PartitionWriter:
     """The one writer of a partition, from its claim until another one claims; not for two threads at once."""
 
-    def __init__(self, folder: Folder, topic: str, partition: int, writer: str) -> None:
+    def __init__(
+        self,
+        folder: Store,
+        topic: str,
+        partition: int,
+        writer: str,
+        shape: Shape = ENRICHED,
+        signer: Signer | None = None,
+    ) -> None:
         self.topic = topic
         self.partition = partition
         self._folder = folder
+        self._shape = shape
         self._writer = writer
-        self._manifest = Manifest(folder, topic, partition)
+        self._manifest = Manifest(folder, topic, partition, signer)
         self._last = self._manifest.last()
 
     @property
@@ -66,6 +76,13 @@ class PartitionWriter:
     def next_seq(self) -> int:
         """The number of the entry to come."""
         return self._last[0].seq + 1 if self._last else 0
+
+    @property
+    def tip(self) -> Tip | None:
+        """The newest entry; None before the first claim."""
+        if self._last is None:
+            return None
+        return Tip(topic=self.topic, partition=self.partition, seq=self._last[0].seq, sha256=self._last[1])
 
     def claim(self, *, log_start: int, log_end: int, accept_gap: bool = False) -> int:
         """Take the partition over and return the offset to read from; whoever wrote before can commit no more.
@@ -102,16 +119,16 @@ class PartitionWriter:
         offsets = [record.offset for record in records]
         if any(offset >= following for offset, following in pairwise([(self.next_offset or 0) - 1, *offsets])):
             raise ValueError(f"partition {self.partition}: offsets after {self.next_offset} are not in order")
-        groups: defaultdict[tuple[str, date], list[rows.Row]] = defaultdict(list)
+        groups: defaultdict[tuple[str, date], list[Row]] = defaultdict(list)
         first_offsets: dict[tuple[str, date], int] = {}
         malformed: list[tuple[Record, str]] = []
         for record in records:
             try:
-                row = rows.row(self.topic, self.partition, record.offset, record.value)
+                row = self._shape.row(self.topic, self.partition, record)
             except MalformedRecord as error:
                 malformed.append((record, str(error)))
                 continue
-            place = rows.place(row)
+            place = self._shape.place(row)
             first_offsets.setdefault(place, record.offset)
             groups[place].append(row)
         files = [self._put(place, first_offsets[place], group) for place, group in groups.items()]
@@ -137,10 +154,10 @@ class PartitionWriter:
             kind, after=self._last, offsets=(first, following), writer=self._writer, files=files
         )
 
-    def _put(self, place: tuple[str, date], first_offset: int, group: list[rows.Row]) -> DataFile:
+    def _put(self, place: tuple[str, date], first_offset: int, group: list[Row]) -> DataFile:
         name = layout.data_name(self.topic, self.partition, first_offset, self.next_seq)
-        path = f"{layout.data_folder(*place)}/{name}"
-        data = parquet(rows.table(group))
+        path = f"{layout.data_folder(*place, self._shape.folder)}/{name}"
+        data = parquet(self._shape.table(group), self._shape.distinct)
         try:
             self._folder.put(path, data)
         except FileNotFoundError:
@@ -149,9 +166,11 @@ class PartitionWriter:
         return DataFile(path=path, rows=len(group), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-def parquet(table: pa.Table) -> bytes:
+def parquet(table: pa.Table, distinct: Collection[str]) -> bytes:
     """Encode a table as a Parquet file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", use_dictionary=_DICTIONARIES)
+    pq.write_table(
+        table, sink, compression="zstd", use_dictionary=[name for name in table.column_names if name not in distinct]
+    )
     data: bytes = sink.getvalue().to_pybytes()
     return data

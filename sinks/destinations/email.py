@@ -1,25 +1,37 @@
 """E-mail, through an SMTP server."""
 
+import asyncio
+import re
 import socket
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Annotated, Literal
 
 import aiosmtplib
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from events.errors import NotReady
 from events.records import EnrichedEvent
 from sinks import egress
+from sinks.alert_details import AlertDetails, Details
 from sinks.destination import Delivered, Destination, TargetSettings, Unavailable, Undeliverable
 from sinks.mail import ADDRESS, compose
+from sinks.posting import check_url
 from sinks.responses import quote
 
 REMEMBERED = 1_000
-"""Messages whose recipients are remembered while some of them are still to be reached."""
+"""Mails of which it is remembered who has them while somebody has not."""
 
 TIMEOUT = 30.0
 """Seconds for each step of the dialogue."""
 
-_FOR_EVER = 500
+GOODBYE = 2.0
+"""Seconds the server may take to answer the last word; the mail is its by then."""
+
+_FOR_EVER, _TOO_LARGE = 500, 552
+"""Replies that the same mail would meet again; 552 to MAIL FROM is about its size (RFC 1870), others there are not."""
 
 
 def _address(text: str) -> str:
@@ -46,6 +58,12 @@ class EmailSettings(TargetSettings):
         min_length=1, max_length=100
     )
     form: Literal["simple", "enriched"] = Field("simple", description="Title and link only, or what is known as well.")
+    api_key: SecretStr | None = Field(
+        None, description="Has comments and countermeasures in the enriched form; needs SIC_READ_ALERTS (View alerts)."
+    )
+    api: Annotated[SecretStr, AfterValidator(check_url)] = Field(
+        SecretStr("https://api.sekoia.io"), description="Where the Alert API of your region is, without /v1."
+    )
     ca_file: str | None = Field(None, description="Certificates to trust besides the system's.")
 
     @model_validator(mode="after")
@@ -54,7 +72,17 @@ class EmailSettings(TargetSettings):
             raise ValueError("username and password are given together or not at all")
         if self.password is not None and self.security == "none":
             raise ValueError("a password is not sent without TLS: use starttls or tls")
+        if self.api_key is not None and self.form != "enriched":
+            raise ValueError("api_key has alerts looked up for a mail that does not show them: set form: enriched")
         return self
+
+
+@dataclass
+class _Attempt:
+    """A mail that is not yet with everybody: what was looked up for it, and who has it."""
+
+    details: Details | None
+    reached: set[str] = field(default_factory=set)
 
 
 class Email(Destination[EmailSettings]):
@@ -64,55 +92,85 @@ class Email(Destination[EmailSettings]):
     """
 
     Settings = EmailSettings
+    named = 200
 
     async def open(self) -> None:
-        """Remember nobody yet; a connection is made when there is mail."""
-        self._reached: dict[str, set[str]] = {}
+        """Read the certificates once; a connection is made when there is mail.
+
+        Raises NotReady for a `ca_file` that holds none.
+        """
+        self._attempts: dict[tuple[str, int], _Attempt] = {}
+        key = self.settings.api_key
+        self._details = AlertDetails(self.settings.api.get_secret_value(), key) if key else None
+        if self._details:
+            await self._details.open(self.resources)
+        self._name = _own_name(self.settings.sender)
+        self._tls = await asyncio.to_thread(_trust, self.settings.ca_file)
         self._guard = egress.Guard(self.settings.server, self.settings.port, secure=True)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         """Send the mail to those whom an earlier attempt did not reach."""
         settings = self.settings
-        mail = compose(event, sender=settings.sender, to=settings.to, enriched=settings.form == "enriched")
-        reached = self._reached.setdefault(mail["Message-ID"], set())
-        waiting = [address for address in settings.to if address not in reached]
+        attempt = await self._attempt(event)
+        enriched = settings.form == "enriched"
+        mail = compose(event, sender=settings.sender, to=settings.to, enriched=enriched, details=attempt.details)
+        waiting = [address for address in settings.to if address not in attempt.reached]
         try:
-            async with self._client(await self._guard.connect()) as client:
-                refused = await _send(client, mail, settings.sender, waiting)
+            refused = await self._send(await self._guard.connect(), mail, waiting)
         except (OSError, aiosmtplib.SMTPException) as error:
             raise _failure(error) from None
-        reached.update(set(waiting) - set(refused))
+        attempt.reached.update(set(waiting) - set(refused))
         if any(code < _FOR_EVER for code, _ in refused.values()):
-            self._forget_oldest()
             raise Unavailable(_said(refused))
-        del self._reached[mail["Message-ID"]]
-        if not reached:
+        del self._attempts[event.event_id, event.revision]
+        if not attempt.reached:
             raise Undeliverable(_said(refused))
-        status = f"accepted for {len(reached)} of {len(settings.to)}"
+        status = f"accepted for {len(attempt.reached)} of {len(settings.to)}"
         return Delivered(f"{status}, {_said(refused)}" if refused else status, outcome="accepted")
+
+    async def _attempt(self, event: EnrichedEvent) -> _Attempt:
+        """Return what was begun for this event, or begin: the alert is looked up once, whatever becomes of the mail."""
+        key = event.event_id, event.revision
+        if key not in self._attempts:
+            self._attempts[key] = _Attempt(await self._details.of(event) if self._details else None)
+            while len(self._attempts) > REMEMBERED:
+                del self._attempts[next(iter(self._attempts))]
+        return self._attempts[key]
+
+    async def _send(
+        self, connection: socket.socket, mail: EmailMessage, waiting: list[str]
+    ) -> dict[str, tuple[int, str]]:
+        """Send the mail and return the recipients the server refused, each with its answer."""
+        client = self._client(connection)
+        try:
+            await client.connect()
+            refused = await _hand_over(client, mail, self.settings.sender, waiting)
+            with suppress(OSError, aiosmtplib.SMTPException):  # what was taken stays taken
+                await client.quit(timeout=GOODBYE)
+            return refused
+        finally:
+            client.close()
+            with suppress(OSError):  # a polite end of TLS would wait for the other side
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _client(self, connection: socket.socket) -> aiosmtplib.SMTP:
         settings = self.settings
         return aiosmtplib.SMTP(
             hostname=settings.server,
+            local_hostname=self._name,
             sock=connection,
             username=settings.username,
             password=settings.password.get_secret_value() if settings.password else None,
             use_tls=settings.security == "tls",
             start_tls=settings.security == "starttls",
-            cert_bundle=settings.ca_file,
+            tls_context=self._tls,
             timeout=TIMEOUT,
         )
 
-    def _forget_oldest(self) -> None:
-        while len(self._reached) > REMEMBERED:
-            del self._reached[next(iter(self._reached))]
 
-
-async def _send(
+async def _hand_over(
     client: aiosmtplib.SMTP, mail: EmailMessage, sender: str, waiting: list[str]
 ) -> dict[str, tuple[int, str]]:
-    """Send the mail and return the recipients the server refused, each with its answer."""
     try:
         refused, _ = await client.send_message(mail, sender=sender, recipients=waiting)
     except aiosmtplib.SMTPRecipientsRefused as error:
@@ -120,10 +178,30 @@ async def _send(
     return {address: (answer.code, answer.message) for address, answer in refused.items()}
 
 
+def _own_name(sender: str) -> str:
+    """Return what to say hello with: a full name, which some servers insist on, without asking the network for it."""
+    name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
+    return name if "." in name else f"{name}.{sender.rpartition('@')[2]}"
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError):
+            raise NotReady(
+                f"{ca_file} holds no certificates that can be read (`ca_file` of an e-mail target)."
+            ) from None
+    return context
+
+
 def _failure(error: Exception) -> Unavailable | Undeliverable:
     """Say what a failed dialogue means: a server that cannot be used is waited for, a mail it refuses is not."""
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         return Unavailable(f"the server refused user name and password (SMTP {error.code})")
+    if isinstance(error, aiosmtplib.SMTPSenderRefused) and error.code == _TOO_LARGE:
+        return Undeliverable(f"SMTP {error.code}{quote(error.message.encode())}")
     if isinstance(error, aiosmtplib.SMTPDataError) and error.code >= _FOR_EVER:
         return Undeliverable(f"SMTP {error.code}{quote(error.message.encode())}")
     if isinstance(error, aiosmtplib.SMTPResponseException):

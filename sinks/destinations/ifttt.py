@@ -40,6 +40,7 @@ class Ifttt(Destination[IftttSettings]):
     """
 
     Settings = IftttSettings
+    shares = ("key",)
 
     async def open(self) -> None:
         """Make the HTTP client."""
@@ -59,6 +60,7 @@ def values(summary: Summary) -> dict[str, str]:
     """Return the three values; addresses in them are written so that nothing links them."""
     urgency = f"{summary.urgency.level} {summary.urgency.value}/100" if summary.urgency else ""
     told = [urgency, summary.kind, summary.warning, *(f"{name}: {defang(value)}" for name, value in summary.facts)]
+    told += [defang(summary.text(0, _VALUE // 2))]
     return {
         "value1": defang(summary.title),
         "value2": clean(" · ".join(filter(None, told)), _VALUE),

@@ -1,6 +1,8 @@
 """Mattermost, through an incoming webhook."""
 
+import asyncio
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -8,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from events.records import EnrichedEvent
 from sinks import responses
-from sinks.destination import Delivered, Destination, TargetSettings
+from sinks.destination import Delivered, Destination, TargetSettings, Unavailable
 from sinks.posting import Poster, check_url
 from sinks.summary import Summary, summarise
 
@@ -19,7 +21,7 @@ _COLOURS = {"Urgent": "#b3261e", "Major": "#d9480f", "High": "#e8890c", "Moderat
 _UNKNOWN = "#868e96"
 _MARKDOWN = re.compile(r"[\\`*_~\[\]()#|!<>:]|^\s*(?:[-+]|\d+[.)])(?=\s)", re.MULTILINE)
 _MENTION = re.compile(r"@(?=[\w])")
-_FIELD, _TITLE, _BODY = 200, 200, 1_200
+_FIELD, _SHORT, _TITLE, _BODY = 200, 60, 200, 1_200
 
 
 class MattermostSettings(TargetSettings):
@@ -41,25 +43,31 @@ class Mattermost(Destination[MattermostSettings]):
     """
 
     Settings = MattermostSettings
+    named = 100
 
     async def open(self) -> None:
         """Make the HTTP client."""
         self._poster = Poster(self.settings.url)
+        self._open_at = 0.0
         await self._poster.open(self.resources)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
-        """Post the message."""
+        """Post the message, unless the server said that it would take no more for a while."""
+        now = asyncio.get_running_loop().time()
+        if now < self._open_at:
+            raise Unavailable("the server's own limit is spent (X-RateLimit-Remaining: 0)", self._open_at - now)
         body = orjson.dumps(message(summarise(event), self.settings))
         answer = await self._poster.post(body, {"Content-Type": "application/json"})
+        self._open_at = now + rest(answer.headers)
         responses.check(answer)
-        return Delivered(f"HTTP {answer.status}")
+        return Delivered(f"HTTP {answer.status}", left=responses.allowance(answer.headers))
 
 
 def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
     """Draw an event as the body of an incoming webhook (developers.mattermost.com, incoming webhooks)."""
     level = summary.urgency.level if summary.urgency else None
     fields = [
-        {"title": escape(name), "value": escape(value[:_FIELD]), "short": len(value) <= 40}  # noqa: PLR2004
+        {"title": escape(name), "value": escape(value[:_FIELD]), "short": len(value) <= _SHORT}
         for name, value in summary.facts
     ]
     if summary.urgency:
@@ -69,7 +77,7 @@ def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
         "color": _COLOURS.get(level or "", _UNKNOWN),
         "pretext": escape(summary.kind),
         "title": escape(summary.title[:_TITLE]),
-        "text": "\n\n".join(escape(text) for text in (summary.warning, summary.body[:_BODY]) if text),
+        "text": "\n\n".join(escape(text) for text in (summary.warning, summary.text(_BODY, 8_000)) if text),
         "fields": fields,
         "footer": f"tocsin {summary.event_id[:64]}",
     }
@@ -83,6 +91,13 @@ def message(summary: Summary, settings: MattermostSettings) -> dict[str, Any]:
     if settings.priority and level == "Urgent":
         content["priority"] = {"priority": settings.priority}
     return content
+
+
+def rest(headers: Mapping[str, str]) -> float:
+    """Return the seconds for which nothing more is taken: 0 unless the server limits and nothing is left."""
+    left, reset = headers.get("x-ratelimit-remaining", ""), headers.get("x-ratelimit-reset", "")
+    # Reset is in seconds, not a time; a server that means a time must not silence the target for years.
+    return min(float(reset), 60.0) if left == "0" and re.fullmatch(r"\d{1,10}", reset) else 0.0
 
 
 def escape(text: str) -> str:

@@ -39,6 +39,7 @@ class Slack(Destination[SlackSettings]):
     """
 
     Settings = SlackSettings
+    named = 50
 
     async def open(self) -> None:
         """Make the HTTP client."""
@@ -73,9 +74,9 @@ def message(summary: Summary) -> dict[str, Any]:
         blocks.append({"type": "section", "text": _plain(f"⚠ {summary.warning}")})
     if fields := _fields(summary.facts):
         blocks.append({"type": "section", "fields": fields})
-    if summary.body:
+    if body := summary.text(_BODY, MAX_SECTION):
         # Plain text: Slack neither formats it nor links what is in it.
-        blocks.append({"type": "section", "text": _plain(summary.body[:_BODY])})
+        blocks.append({"type": "section", "text": _plain(body)})
     if summary.link:
         button = {"type": "plain_text", "text": "Open in Sekoia.io", "emoji": False}
         blocks.append({"type": "actions", "elements": [{"type": "button", "text": button, "url": summary.link}]})
@@ -109,7 +110,7 @@ def escape(text: str) -> str:
 
 
 def _plain(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text[:MAX_SECTION], "emoji": False}
+    return {"type": "plain_text", "text": text.replace("://", "[:]//")[:MAX_SECTION], "emoji": False}
 
 
 def _markdown(text: str) -> dict[str, Any]:

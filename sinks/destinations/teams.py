@@ -4,12 +4,13 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from events.records import EnrichedEvent
 from sinks import responses
 from sinks.adaptive_card import draw
 from sinks.destination import Delivered, Destination, TargetSettings
+from sinks.limits import Limit
 from sinks.posting import Poster, check_url
 from sinks.summary import summarise
 from sinks.text import clean
@@ -33,6 +34,11 @@ class TeamsSettings(TargetSettings):
 
     url: Annotated[SecretStr, AfterValidator(_check_host)]
     """The workflow's address; whoever has it can post."""
+    posts_per_day: int | None = Field(
+        2_000,
+        ge=20,
+        description="What the licence of the flow's owner carries: 6,000 steps a day, of which a card takes about three.",
+    )
 
 
 class Teams(Destination[TeamsSettings]):
@@ -43,11 +49,17 @@ class Teams(Destination[TeamsSettings]):
     """
 
     Settings = TeamsSettings
+    named = 100
 
     async def open(self) -> None:
         """Make the HTTP client."""
         self._poster = Poster(self.settings.url)
         await self._poster.open(self.resources)
+
+    def limits(self) -> tuple[Limit, ...]:
+        """Keep to 25 posts in 300 s as Flow bot (learn.microsoft.com/connectors/teams), and to the licence's day."""
+        daily = self.settings.posts_per_day
+        return (Limit(25, 300.0, reserve=5), *((Limit(daily, 86_400.0, reserve=daily // 10),) if daily else ()))
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         """Post the card."""

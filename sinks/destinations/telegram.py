@@ -18,6 +18,7 @@ MAX_TEXT = 4_096
 
 _SIGNS = {"Urgent": "🔴", "Major": "🟠", "High": "🟡", "Moderate": "🔵", "Low": "🟢"}
 _FIELD, _FACTS, _TITLE, _BODY = 120, 10, 200, 1_200
+_DIGEST = 2_400
 _LONGEST = 3_600.0
 
 
@@ -46,6 +47,8 @@ class Telegram(Destination[TelegramSettings]):
     """
 
     Settings = TelegramSettings
+    shares = ("token", "chat")
+    named = 40
 
     async def open(self) -> None:
         """Make the HTTP client."""
@@ -84,7 +87,7 @@ def text(summary: Summary) -> str:
         f"<b>{html.escape(name)}:</b> <code>{html.escape(value[:_FIELD])}</code>" for name, value in _facts(summary)
     ]
     if summary.body:
-        lines += ["", f"<pre>{html.escape(summary.body[:_BODY])}</pre>"]
+        lines += ["", f"<pre>{html.escape(summary.text(_BODY, _DIGEST))}</pre>"]
     return "\n".join(lines)
 
 
@@ -92,12 +95,12 @@ def plain(summary: Summary) -> str:
     """Draw the same without any markup."""
     lines = [_defang(summary.title[:_TITLE]), _headline(summary), summary.warning[:_TITLE]]
     lines += [f"{name}: {_defang(value[:_FIELD])}" for name, value in _facts(summary)]
-    return "\n".join(line for line in [*lines, _defang(summary.body[:_BODY])] if line)[:MAX_TEXT]
+    return "\n".join(line for line in [*lines, _defang(summary.text(_BODY, _DIGEST))] if line)[:MAX_TEXT]
 
 
 def _headline(summary: Summary) -> str:
     if not summary.urgency:
-        return summary.kind
+        return f"Urgency not known · {summary.kind}"
     level = summary.urgency.level
     return f"{_SIGNS[level]} {level} {summary.urgency.value}/100 · {summary.kind}"
 

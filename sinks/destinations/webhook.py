@@ -9,9 +9,10 @@ import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from events.codec import encode
-from events.records import EnrichedEvent
+from events.errors import MalformedRecord
+from events.records import EnrichedEvent, WebhookEvent
 from sinks import responses
-from sinks.destination import Delivered, Destination, TargetSettings
+from sinks.destination import Delivered, Destination, TargetSettings, Undeliverable
 from sinks.posting import Poster, check_url
 from sinks.standard_webhooks import check_secret, sign
 
@@ -41,6 +42,8 @@ class Webhook(Destination[WebhookSettings]):
     """
 
     Settings = WebhookSettings
+    tells_people = False
+    named = 500
 
     async def open(self) -> None:
         """Make the HTTP client."""
@@ -49,7 +52,12 @@ class Webhook(Destination[WebhookSettings]):
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         """Post the event."""
-        body = orjson.dumps(event.event.model_dump(mode="json")) if self.settings.body == "event" else envelope(event)
+        try:
+            body = (
+                orjson.dumps(event.event.model_dump(mode="json")) if self.settings.body == "event" else envelope(event)
+            )
+        except MalformedRecord as error:
+            raise Undeliverable(str(error)) from None
         headers = sign(self.settings.secrets, message_id(event), datetime.now(UTC), body)
         answer = await self._poster.post(body, {"Content-Type": "application/json", **headers})
         responses.check(answer)
@@ -62,6 +70,14 @@ def message_id(event: EnrichedEvent) -> str:
     if not _PLAIN.fullmatch(plain):  # hashed, not trimmed: two events must never share an id
         plain = hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{plain}_{event.revision}"
+
+
+def posted(event: WebhookEvent) -> bytes:
+    """Return the platform's own webhook: its fields, unknown ones too, in its order; white space is not kept.
+
+    The bytes themselves are in the raw topic and the archive; an enriched record carries the object alone.
+    """
+    return orjson.dumps(event.model_dump(mode="json"))
 
 
 def envelope(event: EnrichedEvent) -> bytes:

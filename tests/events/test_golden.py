@@ -79,4 +79,5 @@ def test_the_headers_of_an_enriched_record() -> None:
         ("revision", b"1"),
         ("status", b"complete"),
         ("received-at", b"2026-11-02T07:15:10.018342+00:00"),
+        ("urgency", b"%d" % event.urgency),
     ]

@@ -32,6 +32,7 @@ def test_the_topics_their_retention_and_sizes() -> None:
         "tocsin.redeliveries.v1": deleted(7, 2_097_152),
         "tocsin.dead-letters.v1": deleted(30, 2_097_152),
         "tocsin.deliveries.v1": deleted(30, 1_048_576),
+        "tocsin.archive-heads.v1": {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "1048576"},
     }
     assert {topic.partitions for topic in topics.values()} == {12}
 
@@ -53,6 +54,7 @@ def test_every_name_is_a_topic_of_the_contract() -> None:
         names.redeliveries,
         names.dead_letters,
         names.deliveries,
+        names.archive_heads,
     }
 
 

@@ -50,6 +50,13 @@ def test_a_record_comes_back_as_it_was(spool):
     assert spool.size()[0] == 1
 
 
+def test_the_oldest_event_is_known_by_its_arrival(spool):
+    for minute in (5, 6):
+        received = ("received-at", f"2026-07-29T08:0{minute}:00.000000+00:00".encode())
+        spool.write([Entry(minute, late=False, record=RawRecord(b"key", b"value", [received]))])
+    assert spool.oldest() == "2026-07-29T08:05:00.000000+00:00"
+
+
 def test_a_batch_is_bounded_but_never_empty(spool):
     spool.write([Entry(0, late=False, record=record(b"x" * 1000)) for _ in range(10)])
     assert len(spool.head(0, 3, MB)) == 3

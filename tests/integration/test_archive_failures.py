@@ -79,7 +79,7 @@ def test_a_full_disk_ends_it_uncommitted(site):
         await site.publish(processes.event(1, names={"noise": random.Random(0).randbytes(100_000).hex()}))
         code, last = site.end(site.start(largest_file=50_000))
         assert code == 2
-        assert re.fullmatch(r"tocsin: The archive's folder \S+ failed \(File too large\): nothing is lost.*", last)
+        assert re.fullmatch(r"tocsin: The archive in \S+ failed \(File too large\): nothing is lost.*", last)
         assert "Traceback" not in site.log.read_text()
         assert not [entry for entry in entries(site.root) if entry.kind != "claim"]
         options = {"group_id": site.kafka.group("archive")}
@@ -118,7 +118,16 @@ def test_a_first_start_that_takes_its_time(site, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"ARCHIVE_URL": "s3://bucket/archive"}, "object storage comes later"),
+        (
+            {
+                "ARCHIVE_URL": "s3://bucket/archive",
+                "ARCHIVE_S3_ENDPOINT": "http://127.0.0.1:1",
+                "ARCHIVE_S3_ACCESS_KEY_ID": "key",
+                "ARCHIVE_S3_SECRET_ACCESS_KEY": "secret",
+                "ARCHIVE_S3_PATIENCE": "1s",
+            },
+            r"bucket s3://bucket/archive cannot be used",
+        ),
         ({"ARCHIVE_URL": "file:///dev/null/archive"}, r"folder /dev/null/archive cannot be used \(Not a directory\)"),
         ({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "Kafka does not answer at 127.0.0.1:1"),
         ({"KAFKA_TOPIC_PREFIX": "none."}, r"Topic none\.enriched\.v1 does not exist; run `tocsin topics create`"),

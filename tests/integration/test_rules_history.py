@@ -88,8 +88,8 @@ def test_ctrl_c_ends_it_with_what_was_counted(kafka_settings, files, capsys, mon
     asyncio.run(publish(kafka_settings, [event("a", "alert"), event("b", "alert")]))
     add = rules_history.Trial.add
 
-    def interrupted(trial: rules_history.Trial, one: EnrichedEvent) -> None:
-        add(trial, one)
+    def interrupted(trial: rules_history.Trial, one: EnrichedEvent, key: bytes | None) -> None:
+        add(trial, one, key)
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(rules_history.Trial, "add", interrupted)

@@ -35,6 +35,7 @@ class Script:
         self.away = 0
         self.refused: set[str] = set()
         self.hold: asyncio.Event | None = None
+        self.pause = 0.0
 
 
 @pytest.fixture
@@ -55,6 +56,8 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
                 raise Undeliverable("refused")
             if script.hold:
                 await script.hold.wait()
+            if script.pause:
+                await asyncio.sleep(script.pause)
             script.sent.append(event.event_id)
             return Delivered("taken", run_id="run")
 

@@ -61,6 +61,30 @@ async def _life(folder: Path) -> None:
         for said in ("taken by the stream", "a copy; the stream dropped it", "revision 0: complete", "not type: case"):
             assert said in " ".join(page.split())
         assert "Nothing named ALnever" in await _why(site, folder, "ALnever", code=2)
+        await _away(site, folder)
+
+
+async def _away(site: Pipeline, folder: Path) -> None:
+    """While the receiver is away, it is said what is tried again, and when."""
+    site.teams.answer_with(503, times=1_000)
+    bodies = [site.tenant.create_alert() for _ in range(3)]
+    await _post(site, bodies)
+    uuids = [body["attributes"]["uuid"] for body in bodies]
+    async with asyncio.timeout(PATIENCE):
+        while not (found := await _tried_again(site, folder, uuids)):
+            await asyncio.sleep(0.5)
+    assert found["attempts"] > 0
+    assert found["next_at"]
+    assert "HTTP 503" in found["why"][0]
+
+
+async def _tried_again(site: Pipeline, folder: Path, uuids: list[str]) -> dict[str, Any] | None:
+    told = []
+    for uuid in uuids:
+        (event,) = json.loads(await _why(site, folder, uuid, "--json"))["events"]
+        told += [each for each in event["targets"] if each["target"] == "teams"]
+    assert {each["state"] for each in told} <= {"waiting", "tried again"}
+    return next((each for each in told if each["state"] == "tried again"), None)
 
 
 async def _post(site: Pipeline, bodies: list[dict[str, Any]]) -> None:
@@ -87,6 +111,7 @@ async def _why(site: Pipeline, folder: Path, *arguments: str, code: int = 0) -> 
         "TOCSIN_DATA": str(folder),
         "TOCSIN_RULES": str(folder / "tocsin.yml"),
         "SINKS_ALLOW_NETWORKS": os.environ["SINKS_ALLOW_NETWORKS"],
+        "INBOX_ROOMS": f"sinks={site.layout.admin['sink']}",
         "COLUMNS": "80",
     }
     process = await asyncio.create_subprocess_exec(

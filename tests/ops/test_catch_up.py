@@ -16,7 +16,7 @@ from events.identity import identify
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from ops import catch_up_cli
 from ops.catch_up import Known, Listed, missing
-from ops.catch_up_pass import Point, _list
+from ops.catch_up_pass import Point, listed_from
 
 ALERT = Listed("3B0F6A52-7d1e-4c7a-9f0b-5a1f2f0c9d11", "ALx", "c1", 1000.0, 1600.0)
 
@@ -102,7 +102,7 @@ class Tenant:
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 260)), max_size=6))
 def test_every_alert_is_listed_however_many_share_a_second(seconds: list[tuple[int, int]]) -> None:
     tenant = Tenant([at for at, count in seconds for _ in range(count)])
-    listed, _, ended = asyncio.run(_list(tenant, 0.5))
+    listed, _, ended = asyncio.run(listed_from(tenant, 0.5))
     assert ended
     assert {each.uuid for each in listed} == {each["uuid"] for each in tenant.items}
 

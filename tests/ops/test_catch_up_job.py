@@ -29,9 +29,25 @@ def _nobody_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catch_up_cli, "alert_api", alert_api)
 
 
-def run(settings: CatchUpSettings, *, dry_run: bool = False) -> int:
+class Job:
+    """Knows of nothing that is late, and remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    async def delay(self) -> timedelta:
+        return timedelta(minutes=15)
+
+    async def done(self, done: Done) -> None:
+        self.told.append(f"created {done.created}")
+
+    def stopped(self, reason: str) -> None:
+        self.told.append(reason)
+
+
+def run(settings: CatchUpSettings, job: Job | None = None, *, dry_run: bool = False) -> int:
     kafka, sekoia = KafkaSettings(bootstrap_servers="localhost:1"), SekoiaSettings(api_key="k")
-    return asyncio.run(catch_up_cli._run(settings, kafka, sekoia, None, dry_run=dry_run))
+    return asyncio.run(catch_up_cli._run(settings, kafka, sekoia, None, dry_run=dry_run, job=job or Job()))  # type: ignore[arg-type]
 
 
 def test_passes_follow_one_another(
@@ -46,8 +62,10 @@ def test_passes_follow_one_another(
         return outcome
 
     monkeypatch.setattr(catch_up_cli, "sweep", sweep)
+    job = Job()
     with pytest.raises(Over):
-        run(CatchUpSettings(every=timedelta(milliseconds=1), data=tmp_path))
+        run(CatchUpSettings(every=timedelta(milliseconds=1), data=tmp_path), job)
+    assert job.told == ["status 503", "created 2"]
     assert "listed=3 fed created=2 states=1" in capsys.readouterr().out
     assert Point.load(tmp_path) is not None
 

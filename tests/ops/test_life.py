@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from events.codec import encode
 from events.headers import RawHeaders
 from events.records import EnrichedEvent, Enrichment, Receipt, WebhookEvent
-from ops import life
+from ops import life, retries
 from ops.life_find import key_in
 from ops.life_reader import merged
-from ops.life_targets import Place, Slip, from_receipts, without_receipt
+from ops.life_targets import Place, Slip, from_receipts, retried, without_receipt
 from ops.scan import Span
 from sinks import rules_file
 
@@ -156,6 +156,33 @@ def test_a_target_without_a_receipt_says_why() -> None:
     assert why("lone", 5) == ("not matched", ["no rule names this target"])
     assert why("soc", 5, at=None)[0] == "never ran"
     assert why("other", 5)[0] == "finished without a receipt"
+
+
+def test_a_rule_that_stops_and_one_that_is_quiet_say_so() -> None:
+    text = RULES.replace("rules:\n", "rules:\n  - {name: first, match: {type: alert}, notify: lone, stop: true}\n")
+    told = without_receipt("soc", event("c/1"), 5, rules_file.parse(text, "test", {}), Place(10), waits=0)
+    assert (told.state, told.why) == ("not matched", ["urgent: not asked: rule first stops before it"])
+    text = RULES.replace("notify: [soc, mail]", 'notify: [soc, mail], mute: {hours: "00:00-24:00", zone: UTC}')
+    told = without_receipt("soc", event("c/1"), 11, rules_file.parse(text, "test", {}), Place(11), waits=0)
+    assert (told.state, told.why[-1]) == ("waiting", "nobody is to be told: urgent: mute")
+
+
+def test_what_its_sink_tries_again_is_said() -> None:
+    rules = rules_file.parse(RULES, "test", {})
+    retry = retries.read(
+        {"event_id": "c/1", "revision": 0, "attempts": 4, "reason": "HTTP 503", "next_at": "2026-07-29T08:00:30+00:00"}
+    )
+    ours = without_receipt("soc", event("c/1"), 11, rules, Place(11), waits=0)
+    retried(ours, "c/1", retry)
+    assert (ours.state, ours.attempts, ours.next_at) == ("tried again", 4, NOW + timedelta(seconds=30))
+    behind = without_receipt("soc", event("c/2"), 12, rules, Place(11), waits=1)
+    retried(behind, "c/2", retry)
+    assert behind.state == "waiting"
+    assert behind.why[-1] == "the target is away: c/1 was tried 4 times (HTTP 503), next at 08:00:30 UTC"
+
+
+def test_what_a_sink_says_is_read_with_care() -> None:
+    assert retries.read({"attempts": "many", "revision": None}).attempts == 0
 
 
 def test_a_completion_that_was_told_as_pending_is_not_told_again() -> None:

@@ -87,7 +87,7 @@ def test_what_is_odd_is_noted(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("urgncy: '>= 70'", "tocsin.yml:4: rules.0.match.urgncy: unknown setting: did you mean 'urgency'?"),
+        ("urgncy: '>= 70'", "tocsin.yml:4:34: rules.0.match.urgncy: unknown setting: did you mean 'urgency'?"),
         ("urgency: 70", "rules.0.match.urgency: write a comparison such as '>= 70'"),
         ("when: {zone: Europe/Pari}", "there is no time zone 'Europe/Pari'"),
         ("any: [{entty: x}]", "did you mean 'entity'?"),
@@ -109,6 +109,7 @@ def test_the_schema_takes_the_starting_file_and_refuses_a_slip():
     rule = document["rules"][0]
     for name, value in [
         ("mute", {"days": "sat,sun"}),
+        ("mute", {"days": ["sat", "sun"]}),
         ("mute", [{"from": "2026-12-24T00:00:00Z"}]),
         ("digest", "15m"),
         ("digest", {"hours": "20:00-08:00", "zone": "Europe/Paris"}),

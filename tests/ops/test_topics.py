@@ -114,7 +114,7 @@ def test_create_says_what_it_did_and_warns_about_one_broker(kafka, topic_prefix,
     topics.create(own)
     assert f"exists   {topic_prefix}raw.v1: 4 partitions, replication 1" in capsys.readouterr().out
     assert topics.check(own) == 0
-    assert "All 6 topics are as they must be." in capsys.readouterr().out
+    assert "All 7 topics are as they must be." in capsys.readouterr().out
 
 
 @pytest.mark.kafka

@@ -18,6 +18,7 @@ WRONG = {
     "marks": {"cleanup.policy": "delete"},
     "redeliveries": {"min.insync.replicas": "2"},
     "deliveries": {},
+    "archive_heads": {},
 }
 
 

@@ -13,7 +13,7 @@ from sandbox.endpoints import KEY, SECRET, TOKEN, Endpoints
 from sandbox.message_limits import Refused
 from sandbox.serving import serving
 from sinks import shelf
-from sinks.destination import Delivered, Unavailable, Undeliverable
+from sinks.destination import Delivered, Gone, Unavailable, Undeliverable
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).parents[1] / "sinks" / "hostile.py")
 assert _spec
@@ -71,12 +71,49 @@ def test_too_many_are_told_how_long_to_wait(kind, limit):
     results, receiver = deliver(kind, *numbered(limit + 1), receiver=Endpoints(clock=lambda: now))
     assert all(isinstance(one, Delivered) for one in results[:-1])
     assert isinstance(results[-1], Unavailable)
-    assert "429" in results[-1].reason
+    assert "429" in results[-1].reason or kind == "mattermost"  # whose own figures are kept to
     assert 1 <= results[-1].retry_after <= 61
     assert len(receiver.shown) == limit
     now += 61
     (again,), _ = deliver(kind, hostile.event(), receiver=receiver)
     assert isinstance(again, Delivered)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "meaning", "words"),
+    [
+        ("slack", {"url": "{base}/slack/services/T/B/archived"}, Gone, "channel_is_archived"),
+        ("slack", {"url": "{base}/slack/services/T/B/forbidden"}, Undeliverable, "action_prohibited"),
+        ("slack", {"url": "{base}/slack/services/T/B/gone"}, Undeliverable, "no_service"),
+        ("mattermost", {"url": "{base}/mattermost/hooks/gone"}, Undeliverable, "Invalid webhook"),
+        ("mattermost", {"url": "{base}/mattermost/hooks/locked"}, Undeliverable, "not permitted"),
+        ("telegram", {"chat": "0"}, Undeliverable, "chat not found"),
+        ("telegram", {"chat": "-403"}, Undeliverable, "kicked"),
+        ("telegram", {"chat": "-400"}, Undeliverable, "supergroup"),
+    ],
+)
+def test_the_words_of_a_refusal_reach_the_operator(kind, changes, meaning, words):
+    (refused,), receiver = deliver(kind, hostile.event(), **changes)
+    assert type(refused) is meaning
+    assert words in refused.reason
+    assert not receiver.shown
+
+
+def test_a_message_over_mattermosts_limit_would_be_several_posts_and_ours_never_is():
+    receiver = Endpoints()
+    receiver.mattermost(orjson.dumps({"text": "x" * 20_000, "attachments": [{"text": "y"}]}))
+    assert [len(str(one.content["text"])) for one in receiver.shown] == [16_383, 20_000 - 16_383]
+    assert ["attachments" in one.content for one in receiver.shown] == [False, True]
+
+
+def test_what_mattermost_says_is_left_is_kept_to_before_it_refuses():
+    now = 1_000_000.0
+    receiver = Endpoints(clock=lambda: now)
+    results, _ = deliver("mattermost", *numbered(102), receiver=receiver)
+    assert [type(one) for one in results] == [*[Delivered] * 100, Unavailable, Unavailable]
+    assert "429" not in results[-1].reason
+    assert 0 < results[-1].retry_after <= 11
+    assert receiver.refused == 0
 
 
 def test_a_signature_is_checked_and_a_repeat_shown_once():

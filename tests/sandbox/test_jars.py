@@ -57,7 +57,7 @@ def remote(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Remote]:
     monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("JAVA_HOME", "")
-    monkeypatch.setattr(jars, "pinned", lambda: [JAR])
+    monkeypatch.setattr(jars, "pinned", lambda *_: [JAR])
     monkeypatch.setattr(jars, "KAFKA", "org.example.kafka:kafka_2.13")
     with jars._maven():
         from jgo.maven import _core
@@ -141,7 +141,7 @@ def test_a_repository_that_cannot_be_written_says_so(remote, tmp_path):
 
 
 def test_a_version_that_is_gone_says_so(remote, monkeypatch):
-    monkeypatch.setattr(jars, "pinned", lambda: [Jar(JAR.sha256, JAR.size, "org.example.kafka:kafka_2.13:9")])
+    monkeypatch.setattr(jars, "pinned", lambda *_: [Jar(JAR.sha256, JAR.size, "org.example.kafka:kafka_2.13:9")])
     with pytest.raises(NotReady, match=r"does not answer for org\.example\.kafka:kafka_2\.13:9"):
         jars.classpath()
 

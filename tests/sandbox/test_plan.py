@@ -67,6 +67,22 @@ def test_inbox_knows_kafka_and_the_rooms_and_no_secret_of_theirs() -> None:
     assert not {"SEKOIA_API_KEY", "TEAMS_WEBHOOK_URL", "INGEST_HOOKS"} & room.env.keys()
 
 
+def test_catch_up_runs_when_it_is_asked_for_and_knows_the_key_and_the_spool_s_host() -> None:
+    assert plan.catch_up(layout()) is None
+    asked = {**SECRETS, "CATCH_UP_EVERY": "60s", "SILENCE_AFTER": "2h"}
+    job = plan.catch_up(layout(environment=asked))
+    assert job
+    assert job.env["CATCH_UP_EVERY"] == "60s"
+    assert job.env["SILENCE_AFTER"] == "2h"
+    assert job.env["SEKOIA_API_KEY"] == "the key"
+    assert job.env["INBOX_ROOMS"] == "ingest=http://127.0.0.1:8081"
+    assert job.admin.endswith(job.env["CATCH_UP_ADMIN_PORT"])
+    assert not {"TEAMS_WEBHOOK_URL", "INGEST_HOOKS"} & job.env.keys()
+    others = rooms(environment=asked) | {"inbox": plan.inbox(layout(environment=asked))}
+    assert not [name for name, room in others.items() if {"CATCH_UP_EVERY", "SILENCE_AFTER"} & room.env.keys()]
+    assert "catch-up=http://127.0.0.1:8086" in others["inbox"].env["INBOX_ROOMS"]
+
+
 def test_simulated_tenant_knows_no_secret_of_the_person() -> None:
     env = plan.simulate(layout()).env
     assert not {"SEKOIA_API_KEY", "TEAMS_WEBHOOK_URL", "INGEST_HOOKS", "KAFKA_SASL_PASSWORD"} & env.keys()

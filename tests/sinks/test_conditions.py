@@ -90,6 +90,7 @@ NO = [
     {"changed": "status"},
     {"asset": "dc03"},
     {"when": {"days": "sat,sun"}},
+    {"when": {"days": ["sat", "sun"]}},
     {"when": {"hours": "22:00-06:00"}},
     {"not": {"rule": "*powershell*"}},
     {"any": [{"urgency": ">= 90"}, {"entity": "*Paris*"}]},

@@ -19,8 +19,12 @@ from events.records import EnrichedEvent, Enrichment, Receipt
 from sinks.backoff import LONGEST, delay
 from sinks.delivery import REFUSED_IN_A_ROW, Delivery
 from sinks.destination import Delivered, TargetSettings, Unavailable, Undeliverable
-from sinks.limits import Budget, Limit
+from sinks.dispatch import Dispatch
+from sinks.limits import Allowance, Budget, Limit
+from sinks.outlet import Outlet
+from sinks.responses import allowance
 from sinks.rules import Rule, Rules, Target
+from sinks.window import Window, urgent
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
 assert _spec
@@ -32,19 +36,30 @@ NOW = datetime(2026, 7, 29, 8, 7, tzinfo=UTC)
 
 
 class World:
-    """A target that answers as told, a ledger that remembers, and how long was waited."""
+    """A target that answers as told, a ledger that remembers, a clock that moves only while something waits."""
 
-    def __init__(self, *answers: BaseException | Delivered, match: object = "all", **settings: object) -> None:
+    named = 3
+
+    def __init__(
+        self,
+        *answers: BaseException | Delivered,
+        match: object = "all",
+        budget: Budget | None = None,
+        **settings: object,
+    ) -> None:
         self.answers = list(answers)
         self.sent: list[str] = []
         self.waited: list[float] = []
+        self.now = 0.0
         self.receipts: list[Receipt] = []
         self.letters: list[tuple[Any, DeadLetter]] = []
         self.order: list[str] = []
         self.held: set[tuple[str, int]] = set()
         rule = Rule.model_validate({"name": "r", "match": match, "notify": "t"} | settings)
         rules = Rules([rule], {"t": Target("t", "x", TargetSettings())}, "v1")
-        self.delivery = Delivery("t", self, rules, self, self.pause, clock=lambda: NOW, chance=random.Random(1))
+        self.outlet = Outlet("t", self, budget, monotonic=lambda: self.now, clock=lambda: NOW, chance=random.Random(1))
+        self.delivery = Delivery(rules, self, self.outlet)
+        self.dispatch = Dispatch(self.delivery, self)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         self.sent.append(event.event_id)
@@ -57,19 +72,33 @@ class World:
         self.order.append("receipt")
         self.receipts.append(receipt)
 
+    async def write_all(self, receipts: list[tuple[Any, Receipt]]) -> None:
+        self.receipts += [receipt for _, receipt in receipts]
+
     async def bury(self, record: Any, letter: DeadLetter) -> None:
         self.order.append("letter")
         self.letters.append((record, letter))
 
-    def holds(self, _record: Any, event_id: str, revision: int) -> bool:
+    def holds(self, _record: Any, event_id: str, revision: int, _job: str | None = None) -> bool:
         return (event_id, revision) in self.held
 
     async def pause(self, seconds: float) -> None:
         self.waited.append(seconds)
+        self.now += seconds
+
+    async def confirm(self, partitions: set[int]) -> None:
+        assert partitions == {3}
 
     def handle(self, *values: bytes | None) -> list[str]:
+        """Bring the values to their end, one after another."""
+
         async def scenario() -> list[str]:
-            return [await self.delivery.handle(record(value, offset)) for offset, value in enumerate(values)]
+            window, ended = Window(1000, 10**9), []
+            for offset, value in enumerate(values):
+                window.add(record(value, offset), urgent=urgent(value))
+                while len(window) or not self.dispatch.idle:
+                    ended += await self.dispatch.step(window)
+            return [one.handled for one in ended]
 
         return asyncio.run(scenario())
 
@@ -101,7 +130,7 @@ def test_away_is_waited_for_and_never_buried():
     world = World(*away)
     assert world.handle(VALUE) == ["settled"]
     assert len(world.sent) == 51
-    assert len(world.waited) == 50
+    assert sum(world.waited) > 900
     assert world.letters == []
     assert world.receipts[0].attempts == 51
 
@@ -109,7 +138,27 @@ def test_away_is_waited_for_and_never_buried():
 def test_what_the_target_asks_for_is_waited():
     world = World(Unavailable("HTTP 429", retry_after=120))
     world.handle(VALUE)
-    assert 120 <= world.waited[0] <= 121
+    assert 120 <= sum(world.waited) <= 121
+
+
+def test_what_is_tried_again_can_be_asked_for_until_it_is_taken():
+    world = World(Unavailable("HTTP 429", retry_after=120), Unavailable("HTTP 503", retry_after=5))
+    seen, waited = [], world.pause
+
+    async def pause(seconds):
+        if world.outlet.retry not in seen:
+            seen.append(world.outlet.retry)
+        await waited(seconds)
+
+    world.pause = pause
+    world.handle(VALUE)
+    assert [(retry.event_id, retry.attempts, retry.reason) for retry in seen] == [
+        ("e1", 1, "HTTP 429"),
+        ("e1", 2, "HTTP 503"),
+    ]
+    for retry, asked in zip(seen, (120, 5), strict=True):
+        assert asked <= (retry.next_at - NOW).total_seconds() <= asked + 0.5
+    assert world.outlet.retry is None
 
 
 def test_refused_is_buried_with_reason_and_origin_before_its_receipt():
@@ -199,15 +248,40 @@ def test_the_wait_is_bounded_and_never_shorter_than_asked(attempt, retry_after, 
 
 
 def test_a_limit_is_kept_before_it_is_hit():
-    world, now = World(), [0.0]
-
-    async def pause(seconds: float) -> None:
-        world.waited.append(seconds)
-        now[0] += seconds
-
-    rules = Rules([Rule.model_validate({"name": "r", "match": "all", "notify": "t"})], {"t": TARGET}, "v1")
-    budget = Budget((Limit(2, 300),))
-    world.delivery = Delivery("t", world, rules, world, pause, budget=budget, monotonic=lambda: now[0])
+    world = World(budget=Budget((Limit(2, 300),)))
     world.handle(VALUE, VALUE, VALUE)
-    assert world.waited == [300]
+    assert sum(world.waited) == 300
     assert len(world.receipts) == 3
+
+
+def test_the_whole_connection_waits_for_what_one_of_its_targets_was_told():
+    budget = Budget(())
+    left = Delivered("HTTP 200", left=Allowance(10, 0, 100.0))
+    world = World(Unavailable("HTTP 429", retry_after=120), left, budget=budget)
+    attempt = world.outlet.attempt
+    seen = []
+
+    async def watched(event: EnrichedEvent) -> object:
+        result = await attempt(event)
+        seen.append(budget.wait(world.now, urgent=True))
+        return result
+
+    world.outlet.attempt = watched
+    world.handle(VALUE)
+    assert 120 <= seen[0] <= 121
+    assert seen[1] == pytest.approx(10), "the answer said that nothing is left"
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"limit": "101", "remaining": "3", "reset": "10"}, Allowance(101, 3, 10.0)),
+        ({"limit": "101", "remaining": "3"}, None),
+        ({"limit": "1e9", "remaining": "3", "reset": "10"}, None),
+        ({"limit": "10", "remaining": "11", "reset": "10"}, None),
+        ({"limit": "10", "remaining": "-1", "reset": "10"}, None),
+        ({"limit": "10", "remaining": "1", "reset": "99999"}, None),
+    ],
+)
+def test_what_the_headers_say_is_believed_only_when_it_makes_sense(headers, said):
+    assert allowance({f"x-ratelimit-{name}": value for name, value in headers.items()}) == said

@@ -11,6 +11,7 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult
 from pydantic import SecretStr, ValidationError
 
+from sinks.alert_details import AlertDetails, Details
 from sinks.destination import Unavailable, Undeliverable
 from sinks.destinations.email import Email, EmailSettings
 
@@ -71,11 +72,15 @@ def deliver(server, certificate, times: int = 1, **changes):
     def authenticate(_server, _session, _envelope, _mechanism, data) -> AuthResult:
         return AuthResult(success=data.password == b"right", handled=False)
 
+    dialogues: list[SMTP] = []
+
     def protocol() -> SMTP:
-        return SMTP(
+        made = SMTP(
             server, hostname="localhost", tls_context=certificate.context, require_starttls=True,
             authenticator=authenticate,
         )  # fmt: skip
+        dialogues.append(made)
+        return made
 
     async def scenario():
         listening = await asyncio.get_running_loop().create_server(protocol, "localhost", 0)
@@ -87,6 +92,11 @@ def deliver(server, certificate, times: int = 1, **changes):
                     results.append(await target.deliver(hostile.event()))
                 except (Unavailable, Undeliverable) as error:
                     results.append(error)
+            for dialogue in dialogues:
+                if dialogue.transport:
+                    dialogue.transport.abort()
+            for _ in range(3):  # the loop tells the dialogues of it
+                await asyncio.sleep(0)
         return results
 
     return asyncio.run(scenario())
@@ -165,3 +175,17 @@ def test_settings_say_what_is_wrong(wrong, said):
 def test_the_password_is_nowhere_in_the_settings_text():
     shown = EmailSettings(server="m", sender="a@b.org", to=["b@b.org"], username="u", password=SecretStr("hunter2"))
     assert "hunter2" not in repr(shown)
+
+
+def test_a_mail_that_is_tried_again_is_looked_up_once(server, certificate, monkeypatch):
+    asked = []
+
+    async def of(_self, event) -> Details:
+        asked.append(event.event_id)
+        return Details(comments=(("Ada", "seen"),))
+
+    monkeypatch.setattr(AlertDetails, "of", of)
+    server.refuse = {"two@example.org": ["451 later"]}
+    deliver(server, certificate, times=2, form="enriched", api_key="k")
+    assert asked == ["e1"]
+    assert [b"seen" in content for _, content in server.mails] == [True, True]

@@ -13,7 +13,10 @@ from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks import main
 from sinks.delivery import Delivery
 from sinks.destination import Delivered, Gone, TargetSettings
+from sinks.dispatch import Dispatch
+from sinks.outlet import Outlet
 from sinks.rules import Rule, Rules, Target
+from sinks.window import Window
 
 
 class LetGo(Exception):
@@ -23,6 +26,8 @@ class LetGo(Exception):
 class World:
     """A target that says 410 from its second event on, and a runner that lets go after some waiting."""
 
+    named = 3
+
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.waits = self.receipts = 0
@@ -31,7 +36,8 @@ class World:
             {"t": Target("t", "x", TargetSettings())},
             "v",
         )
-        self.delivery = Delivery("t", self, rules, self, self.pause)
+        self.outlet = Outlet("t", self)
+        self.dispatch = Dispatch(Delivery(rules, self, self.outlet), self)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         self.sent.append(event.event_id)
@@ -44,13 +50,16 @@ class World:
         if self.waits % 3 == 0:
             raise LetGo
 
+    async def confirm(self, _partitions) -> None:
+        pass
+
     async def write(self, _record, _receipt) -> None:
         self.receipts += 1
 
     async def bury(self, _record, _letter) -> None:
         raise AssertionError("it was buried")
 
-    def holds(self, _record, _event_id, _revision) -> bool:
+    def holds(self, _record, _event_id, _revision, _job=None) -> bool:
         return False
 
 
@@ -66,14 +75,23 @@ def record(number: int) -> SimpleNamespace:
     )
 
 
+async def steps(world: World, window: Window) -> None:
+    while True:
+        assert await world.dispatch.step(window) == []
+
+
 def test_the_target_pauses_and_says_so_once():
     async def scenario() -> World:
         world = World()
-        assert await world.delivery.handle(record(0)) == "settled"
-        assert world.delivery.paused == ""
+        window = Window(10, 10**6)
+        window.add(record(0), urgent=True)
+        assert [one.handled for one in await world.dispatch.step(window)] == ["settled"]
+        assert world.outlet.paused == ""
         for _ in range(3):  # partitions come and go; the record stays uncommitted
+            window.clear()
+            window.add(record(1), urgent=True)
             with pytest.raises(LetGo):
-                await world.delivery.handle(record(1))
+                await steps(world, window)
         return world
 
     with capture_logs() as logs:
@@ -81,7 +99,7 @@ def test_the_target_pauses_and_says_so_once():
     assert world.sent == ["e0", "e1"], "a paused target was called again"
     assert world.receipts == 1
     assert [line["event"] for line in logs] == ["target_paused"]
-    assert world.delivery.paused == "HTTP 410"
+    assert world.outlet.paused == "HTTP 410"
     assert REGISTRY.get_sample_value("tocsin_sink_paused", {"target": "t"}) == 1
-    run = SimpleNamespace(name="t", assigned=True, paused=world.delivery.paused)
+    run = SimpleNamespace(name="t", assigned=True, paused=world.outlet.paused, retry=None)
     assert main._health([run]) == (True, {"targets": {"t": True}, "paused": {"t": "HTTP 410"}})

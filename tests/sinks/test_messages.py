@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from pydantic import SecretStr
 
@@ -16,6 +17,7 @@ from sandbox import message_limits
 from sinks.destinations import mattermost, slack, telegram
 from sinks.mail import compose
 from sinks.summary import Summary, summarise
+from sinks.text import defang
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
 assert _spec
@@ -140,3 +142,17 @@ def test_simple_mail_tells_nothing_but_title_and_link():
     mail = compose(hostile.event(entity="PC-7"), sender="a@example.org", to=["b@example.org"], enriched=False)
     assert b"PC-7" not in mail.as_bytes()
     assert hostile.LINK in mail.get_body(("plain",)).get_content()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("WINWORD.EXE opened invoice.docm", "WINWORD.EXE opened invoice.docm"),
+        ("invoice.zip run.sh evil.example", "invoice[.]zip run[.]sh evil[.]example"),
+        ("evil.example.exe", "evil.example[.]exe"),
+        ("https://evil.example/a.exe", "https[:]//evil[.]example/a.exe"),
+        ("10.0.0.1:8080", "10.0.0[.]1:8080"),
+    ],
+)
+def test_hosts_are_broken_and_names_of_files_are_not(text, shown):
+    assert defang(text) == shown

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook as Verifier
 
-from events.codec import decode_enriched
-from sinks.destinations.webhook import WebhookSettings, envelope, message_id
+from events.codec import decode_enriched, decode_webhook
+from sinks.destinations.webhook import WebhookSettings, envelope, message_id, posted
 from sinks.standard_webhooks import sign
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
@@ -58,3 +58,11 @@ def test_a_secret_of_another_form_is_refused_unseen(secret):
     with pytest.raises(ValidationError, match="a secret") as raised:
         WebhookSettings.model_validate({"url": "https://h.example/x", "secrets": secret})
     assert secret not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["alert-created-documented", "alert-created-rich", "alert-updated-similar", "case-updated"]
+)
+def test_the_platforms_own_webhook_goes_on_with_its_fields_in_their_order(name):
+    raw = Path(__file__).parents[1].joinpath("events/golden/raw", f"{name}.json").read_bytes()
+    assert posted(decode_webhook(raw)[0]) == orjson.dumps(orjson.loads(raw))

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.codec import encode
+from events.headers import enriched_headers
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
-from sinks.window import Window, urgent
+from sinks.window import Window, is_urgent, urgent
 
 
 def record(offset, key=b"k", partition=0, value=b"x"):
@@ -68,3 +69,41 @@ def test_what_is_not_known_is_urgent():
     assert not urgent(encode(event.model_copy(update={"alert": None, "event": case})))
     for strange in (None, b"", b"[]", b"{}", b'{"event":3}', b'{"event":{"type":"alert","attributes":[]}}'):
         assert urgent(strange)
+
+
+@given(st.one_of(st.none(), st.integers(0, 100), st.floats(), st.booleans(), st.text(max_size=3)), st.booleans())
+def test_the_header_says_the_same_as_the_value(urgency, in_alert):
+    alert = {"urgency": {"current_value": urgency}} if in_alert else None
+    attributes = {} if in_alert else {"urgency_current_value": urgency}
+    event = EnrichedEvent(
+        event_id="e1",
+        received_at=datetime(2026, 7, 29, tzinfo=UTC),
+        event=WebhookEvent(type="alert", action="created", attributes=attributes),
+        alert=alert,
+        enrichment=Enrichment(status="complete"),
+    )
+    value, headers = encode(event), enriched_headers(event)
+    assert is_urgent(SimpleNamespace(value=value, headers=headers)) == urgent(value)
+    assert is_urgent(SimpleNamespace(value=value, headers=())) == urgent(value)
+    assert is_urgent(SimpleNamespace(value=value, headers=[("urgency", b"high")])) == urgent(value)
+
+
+@given(st.lists(st.one_of(st.none(), st.tuples(st.sampled_from([b"a", b"b"]), st.booleans())), max_size=60), st.data())
+def test_what_is_put_back_comes_again_and_the_head_is_what_came_first(steps, data):
+    window, inside, offset = Window(1000, 10**6), [], 0
+    for step in steps:
+        if step is not None:
+            window.add(record(offset, step[0]), urgent=step[1])
+            inside.append(offset)
+            offset += 1
+        elif inside:
+            head = data.draw(st.booleans())
+            held, _ = window.take(head=head)
+            if data.draw(st.booleans()):
+                window.put_back(held)
+                again, _ = window.take(head=head)
+                assert not head or again.record.offset == held.record.offset == inside[0]
+                held = again
+            inside.remove(held.record.offset)
+        assert len(window) == len(inside)
+    assert window.urgent == sum(held.urgent for queue in window._queues.values() for held in queue)

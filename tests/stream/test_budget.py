@@ -157,7 +157,7 @@ class Shares(RuleBasedStateMachine):
 
 
 TestShares = Shares.TestCase
-TestShares.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
+TestShares.settings = settings(max_examples=100, stateful_step_count=15, deadline=None)
 
 
 def member(now, limit=MEMBER):

@@ -44,6 +44,7 @@ class Site:
             "ARCHIVE_URL": self.root.as_uri(),
             "ARCHIVE_FLUSH_EVERY": "300ms",
             "ARCHIVE_ADMIN_PORT": "0",
+            "ARCHIVE_TOPICS": "enriched",
         }
 
         def limit() -> None:

@@ -34,7 +34,7 @@ def test_by_default_beside_all_other_data(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["s3", "S3", "s3a", "gs", "az", "abfs", "https"])
 def test_object_storage_is_told_apart_from_a_mistake(scheme):
-    with pytest.raises(NotReady, match="object storage comes later"):
+    with pytest.raises(NotReady, match="of S3-compatible storage"):
         settings(url=f"{scheme}://bucket/archive").root()
 
 

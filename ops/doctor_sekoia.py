@@ -1,0 +1,129 @@
+"""The doctor's look at the vendor's API: key, permission, expiry, clock, and how many alerts a call brings."""
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import httpx
+import orjson
+
+from events.errors import NotReady
+from ops import tenant
+from ops.findings import Asked, Finding, failed, skipped, split, warning, well
+from sinks.text import clean
+from stream.alert_api import PAGE, AlertApi, BatchRefused, Refused, Unavailable
+from stream.fetching import Fetching
+from stream.settings import SekoiaSettings, StreamSettings
+from stream.slots import OPERATORS, OperatorsBudget, Slots
+
+SOON = timedelta(days=14)
+"""How long before its end a key is worth a word."""
+
+APART = 2.0
+"""Seconds our clock may be from the vendor's: its header has whole seconds, and the way takes a moment."""
+
+_KEY = "make a new key with the permission SIC_READ_ALERTS (View alerts) and run `tocsin connect`; check SEKOIA_REGION too."
+_CLOCK = "switch on time synchronisation on this machine (`timedatectl set-ntp true`, or chrony)."
+
+
+async def look(_asked: Asked) -> AsyncIterator[Finding]:
+    """Ask for the key's owner, its newest alert, and for two alerts in one call; four calls, half a one a second."""
+    settings = SekoiaSettings()
+    key = settings.api_key.get_secret_value()
+    if not key:
+        yield failed(
+            "sekoia.key", "SEKOIA_API_KEY is not set", "run `tocsin connect`, or set it; `tocsin up` goes without."
+        )
+        return
+    try:
+        found = await tenant.look(settings)
+    except NotReady as error:
+        yield _refused(str(error))
+        return
+    yield well(
+        "sekoia.key",
+        f"the key works{f', it is named {clean(found.name, 60)}' if found.name else ''}, and may read alerts.",
+    )
+    if (end := expiry(key)) and (left := end - datetime.now(UTC)) < SOON:
+        yield warning("sekoia.expiry", f"the key ends in {left / timedelta(days=1):.0f} days, on {end:%Y-%m-%d}", _KEY)
+    await asyncio.sleep(1 / OPERATORS)
+    yield await _clock(settings)
+    await asyncio.sleep(1 / OPERATORS)
+    yield await _list(settings, StreamSettings())
+
+
+def _refused(sentence: str) -> Finding:
+    finding = split("sekoia.key", sentence, _KEY)
+    if "(401)" in finding.found:
+        return failed("sekoia.key", sentence.rstrip("."), _KEY)
+    return finding
+
+
+def expiry(key: str) -> datetime | None:
+    """Return when a key ends that says so itself, as those in the form of a JWT do; it is not verified."""
+    try:
+        payload = key.split(".")[1]
+        end = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
+        return datetime.fromtimestamp(end, UTC)
+    except (binascii.Error, LookupError, TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+async def _clock(settings: SekoiaSettings) -> Finding:
+    apart = await _apart(settings)
+    if apart is not None and apart:
+        await asyncio.sleep(1 / OPERATORS)
+        apart = await _apart(settings)  # one answer may have been held up on its way
+    if apart is None:
+        return skipped("machine.clock", "not compared: the vendor's answer has no time.")
+    if not apart:
+        return well("machine.clock", "it agrees with the vendor's.")
+    way = "ahead of" if apart > 0 else "behind"
+    return failed("machine.clock", f"it is {abs(apart):,.0f} s {way} the vendor's", _CLOCK)
+
+
+async def _apart(settings: SekoiaSettings) -> float | None:
+    """Return how many seconds our clock is ahead of the vendor's, 0 where they agree, None where it tells no time."""
+    headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}", "Accept": "application/json"}
+    try:
+        async with httpx.AsyncClient(headers=headers, timeout=tenant.TIMEOUT, trust_env=False) as client:
+            before = time.time()
+            answer = await client.get(f"{settings.api()}/v1/me")
+            after = time.time()
+        theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() + 0.5  # it has whole seconds
+    except (httpx.HTTPError, ValueError):
+        return None
+    apart = (before + after) / 2 - theirs
+    return apart if abs(apart) > APART + after - before else 0.0
+
+
+async def _list(settings: SekoiaSettings, stream: StreamSettings) -> Finding:
+    slots = Slots(settings.requests_per_second)
+    rate, budget = slots.stream, OperatorsBudget(slots)
+    async with AlertApi(settings) as api:
+        api.before_send = budget.leave
+        fetching = Fetching(api, budget)
+        try:
+            await fetching.check()
+        except BatchRefused:
+            return warning(
+                "sekoia.list",
+                f"the list takes one alert a call here, which leaves the stream {rate:g} alerts/s for all its workers",
+                "nothing is lost: what comes faster goes out at once and is completed later. Look whether a proxy before the "
+                "API cuts the query, and ask the vendor whether match[uuid] takes several values in your region.",
+            )
+        except (Refused, Unavailable) as error:
+            return failed(
+                "sekoia.list", f"the list does not answer ({error})", "try again in ten minutes; then ask the vendor."
+            )
+    size = min(stream.batch_size, PAGE)
+    if fetching.batches is None:
+        return skipped("sekoia.list", "whether it takes several alerts in a call shows when the tenant has two alerts.")
+    return well(
+        "sekoia.list",
+        f"it takes {size} alerts a call, which leaves the stream {rate * size:,.0f} alerts/s ({rate:g} calls/s).",
+    )

@@ -1,0 +1,223 @@
+"""Count what a replay would send, and send it: each record once, however often the job is stopped and gone on with."""
+
+import asyncio
+import time
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import IllegalOperation, ProducerFenced
+
+from events.codec import decode_enriched
+from events.errors import MalformedRecord, NotReady
+from events.headers import as_text
+from events.identity import identify
+from events.settings import KafkaSettings
+from events.topics import MAX_ENRICHED, Topics
+from ingest.kafka_publisher import partition_of
+from ops import life
+from ops.letters import JOB
+from ops.life_targets import SHOWN
+from ops.replay import CAUSE, Counts, Picking, Plan, Wants, marked
+from ops.scan import Progress, Reader, Span, reading
+from ops.visible import nothing_hidden
+from sinks.archive.manifest import Manifest
+from sinks.archive.storage import Root, opened
+from stream.restore import SLACK
+
+AT_A_TIME = 100
+"""Records in one transaction."""
+OPEN_FOR = 60.0
+"""Seconds to wait for transactions of others on the redeliveries."""
+LATE = timedelta(hours=1)
+"""How much later than it came in a record may have been enriched and still be looked at."""
+SOURCE = "source-offset"
+"""Header: where in the enriched topic the record lies; with the job's id it says what is done."""
+
+
+class Found(NamedTuple):
+    """An enriched record, from Kafka or the archive."""
+
+    offset: int
+    key: bytes | None
+    value: bytes
+
+
+class Replay:
+    """One job against one cluster."""
+
+    def __init__(self, kafka: KafkaSettings, plan: Plan, wants: Wants, root: Root | None) -> None:
+        """Take the archive's folder too: what Kafka has no more is read there."""
+        self._kafka, self._plan, self._wants, self._root = kafka, plan, wants, root
+        self._topics = Topics(kafka.topic_prefix)
+
+    async def count(self, progress: Progress) -> Counts:
+        """Look at everything in the span. Raises NotReady, BrokenManifest."""
+        counts = Counts()
+        async with reading(self._kafka) as reader:
+            places = await reader.partitions(self._topics.enriched)
+            numbers = [each.partition for each in places]
+            if self._plan.alert:
+                numbers = [partition_of(self._plan.alert.encode(), len(numbers))]
+            for done, number in enumerate(numbers, 1):
+                picking = Picking(
+                    self._plan, self._wants, await self._got(reader, number), await self._sent(reader, number)
+                )
+                async for record in self._records(reader, number):
+                    try:
+                        picking.take(decode_enriched(record.value), record.offset)
+                    except MalformedRecord:
+                        continue  # no target could take it either
+                picking.add_to(counts, number)
+                progress(done, len(numbers))
+        return counts
+
+    async def send(self, rate: float, progress: Progress) -> int:
+        """Write what is to be sent, no faster than so many records a second; return how many.
+
+        Raises NotReady, also when the same job runs elsewhere.
+        """
+        async with AIOKafkaProducer(
+            **self._kafka.client_options(),
+            transactional_id=f"{self._kafka.topic_prefix}replay-{self._plan.job}",  # fences off who is at this job
+            acks="all",
+            max_request_size=4 * MAX_ENRICHED,
+        ) as producer:
+            await nothing_hidden(self._kafka, self._topics.redeliveries, OPEN_FOR)
+            counts = await self.count(lambda _n, _all: None)
+            pace = _Pace(rate)
+            done = 0
+            async for number, batch in self._batches(counts, int(max(1, min(AT_A_TIME, rate)))):
+                await self._write(producer, number, batch)
+                done += len(batch)
+                progress(done, counts.left)
+                await pace.wait(done)
+        return done
+
+    async def _batches(self, counts: Counts, size: int) -> AsyncIterator[tuple[int, list[Found]]]:
+        async with reading(self._kafka) as reader:
+            for number, picks in counts.picks.items():
+                batch: list[Found] = []
+                if not picks:
+                    continue
+                async for record in self._records(reader, number):
+                    if record.offset in picks:
+                        batch.append(record)
+                    if len(batch) == size:
+                        yield number, batch
+                        batch = []
+                if batch:
+                    yield number, batch
+
+    async def _write(self, producer: AIOKafkaProducer, number: int, batch: list[Found]) -> None:
+        sent: list[Future[Any]] = []
+        now = datetime.now(UTC)
+        try:
+            async with producer.transaction():
+                for record in batch:
+                    marks = {
+                        "target": self._plan.target,
+                        "cause": CAUSE,
+                        JOB: self._plan.job,
+                        SOURCE: str(record.offset),
+                    }
+                    headers = [(name, text.encode()) for name, text in marks.items()]
+                    value = marked(record.value, self._plan.job, now)
+                    sent.append(
+                        await producer.send(
+                            self._topics.redeliveries, value, record.key, partition=number, headers=headers
+                        )
+                    )
+                await asyncio.gather(*sent)
+        except (ProducerFenced, IllegalOperation):
+            await asyncio.gather(*sent, return_exceptions=True)
+            raise NotReady(f"Somebody else goes on with replay {self._plan.job}, so this stops.") from None
+
+    async def _got(self, reader: Reader, number: int) -> set[str]:
+        """Return the events that the target has."""
+        mark = f'"target":"{self._plan.target}"'.encode()
+        got = set()
+        place, span = await self._span(reader, self._topics.deliveries, number, self._plan.span[0] - SLACK)
+        async for record in reader.records({place: span}):
+            one = life.receipt(record.value) if record.value and mark in record.value else None
+            if one and one.target == self._plan.target and one.outcome in SHOWN:
+                got.add(one.event_id)
+        return got
+
+    async def _sent(self, reader: Reader, number: int) -> set[int]:
+        """Return the offsets that this job has written already."""
+        place, span = await self._span(reader, self._topics.redeliveries, number, None)
+        sent = set()
+        async for record in reader.records({place: span}):
+            headers = as_text(record.headers)
+            if headers.get(JOB) == self._plan.job and headers.get("cause") == CAUSE:
+                sent.add(int(headers[SOURCE]))
+        return sent
+
+    async def _records(self, reader: Reader, number: int) -> AsyncIterator[Found]:
+        """Yield the records of the span: what left Kafka from the archive, the rest from Kafka."""
+        since, until = self._plan.span
+        place = TopicPartition(self._topics.enriched, number)
+        kept = (await reader.spans([place]))[place]
+        if self._root:
+            for record in archived(self._root, place.topic, number, kept.start, since, until):
+                yield record
+        start = (await reader.places({place: kept}, since))[place]
+        end = (await reader.places({place: kept}, until + LATE))[place]
+        async for record in reader.records({place: Span(start, end)}):
+            if record.value:
+                yield Found(record.offset, record.key, record.value)
+
+    async def _span(
+        self, reader: Reader, topic: str, number: int, since: datetime | None
+    ) -> tuple[TopicPartition, Span]:
+        place = TopicPartition(topic, number)
+        spans = await reader.spans([place])
+        start = (await reader.places(spans, since))[place] if since else spans[place].start
+        return place, Span(start, spans[place].end)
+
+
+def archived(root: Root, topic: str, partition: int, below: int, since: datetime, until: datetime) -> Iterator[Found]:
+    """Yield what the archive has of a span of time below an offset.
+
+    Raises BrokenManifest, FileNotFoundError for a listed file that is gone.
+    """
+    manifest = Manifest(opened(root), topic, partition)
+    for seq in manifest.sequences():
+        entry, _ = manifest.read(seq)
+        if entry.first_offset >= below:
+            return
+        for file in entry.files:
+            with pq.ParquetFile(opened(root).source(file.path)) as parquet:
+                rows = parquet.read(columns=["kafka_offset", "received_at"])
+                wanted = pc.and_(
+                    pc.less(rows["kafka_offset"], below),
+                    pc.and_(pc.greater_equal(rows["received_at"], since), pc.less(rows["received_at"], until)),
+                )
+                if not pc.any(wanted).as_py():
+                    continue  # the records themselves are most of a file
+                table = parquet.read(columns=["kafka_offset", "record"]).filter(wanted).sort_by("kafka_offset")
+            for row in table.to_pylist():
+                value = row["record"].encode()
+                yield Found(row["kafka_offset"], _key(value), value)
+
+
+def _key(value: bytes) -> bytes:
+    """Return the key the record had: the archive does not keep it, and ingest made it of the event."""
+    event = decode_enriched(value)
+    return identify(event.event.model_dump(), b"", event.event_id).key
+
+
+class _Pace:
+    """So many a second, measured from the first."""
+
+    def __init__(self, rate: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._monotonic, self._begin = rate, monotonic, monotonic()
+
+    async def wait(self, done: int) -> None:
+        """Wait until so many may be done."""
+        await asyncio.sleep(max(0.0, self._begin + done / self._rate - self._monotonic()))

@@ -1,0 +1,67 @@
+"""How the records of a topic look in the archive: which columns, and whose folder a row goes to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from events.topics import Topics
+from sinks.archive import layout, raw_rows, receipt_rows, rows
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of rows."""
+
+    folder: str
+    """Below the archive's root."""
+    schema: pa.Schema
+    distinct: frozenset[str]
+    """Columns whose values hardly repeat: a dictionary would cost and save nothing."""
+    row: Callable[[str, int, Any], Row]
+    """Makes the row of a topic's and partition's record, or raises MalformedRecord."""
+    place: Callable[[Row], tuple[str, date]]
+    """Returns the tenant and the day of a row."""
+
+    def table(self, made: list[Row]) -> pa.Table:
+        """Lay rows out in columns."""
+        columns = zip(*made, strict=True)
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+
+ENRICHED = Shape(
+    layout.DATA,
+    rows.SCHEMA,
+    frozenset(rows.DISTINCT),
+    lambda topic, partition, record: rows.row(topic, partition, record.offset, record.value),
+    rows.place,
+)
+RAW = Shape(
+    layout.RAW,
+    raw_rows.SCHEMA,
+    frozenset({"appended_at", "event_id", "delivery_id", "received_at", "kafka_offset", "key", "value", "headers"}),
+    raw_rows.row,
+    raw_rows.place,
+)
+DELIVERIES = Shape(
+    layout.DELIVERIES,
+    receipt_rows.SCHEMA,
+    frozenset({"receipt_at", "event_id", "alert_uuid", "latency", "run_id", "kafka_offset", "record"}),
+    lambda topic, partition, record: receipt_rows.row(topic, partition, record.offset, record.value, record.timestamp),
+    receipt_rows.place,
+)
+
+
+def archived(topics: Topics, names: list[str]) -> dict[str, Shape]:
+    """Return the shape of each topic that is archived; names are `enriched`, `raw`, `deliveries`."""
+    by_name = {
+        "enriched": (topics.enriched, ENRICHED),
+        "raw": (topics.raw, RAW),
+        "deliveries": (topics.deliveries, DELIVERIES),
+    }
+    return dict(by_name[name] for name in names)

@@ -1,0 +1,58 @@
+"""What reading and delivering know of each other."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from sinks.receipts import Placed
+from sinks.window import Window
+
+Handled = Literal["unmatched", "spared", "settled"]
+"""No rule wants it; it has a receipt already; it has one now."""
+
+
+class LetGo(Exception):
+    """What is in hand is no longer ours to deliver, or the sink is asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A record that came to its end, and how."""
+
+    record: Placed
+    handled: Handled
+
+
+class Grip(Protocol):
+    """What the reading side does for whoever delivers; both raise LetGo."""
+
+    async def pause(self, seconds: float) -> None:
+        """Wait some seconds, less when something new arrives."""
+
+    async def confirm(self, partitions: set[int]) -> None:
+        """Make sure that the partitions are still ours, before something of them is posted."""
+
+
+class Handler(Protocol):
+    """What is done with the records that were read."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is open."""
+
+    async def step(self, window: Window, backlog: int = 0, *, crowded: bool = False) -> list[Ended]:
+        """Do the next thing with the window and return what came to its end; what the grip raises is passed on.
+
+        `backlog` is what waits in the topic besides, `crowded` that the first open record must come to its end now.
+        """
+
+    async def finish(self) -> list[Ended]:
+        """Write down what was posted already, for the partitions are given away."""
+
+    def rest(self) -> None:
+        """Nothing waits."""
+
+    def forget(self) -> None:
+        """Let go what is open: it comes again, to whoever owns the partitions next."""
+
+    def check(self) -> None:
+        """Raise NotReady when it is better to stop."""

@@ -1,0 +1,119 @@
+"""The way out to one target: its destination, what its connection may carry, and whether it is there at all."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from events.records import EnrichedEvent
+from sinks import metrics
+from sinks.backoff import Retry, delay
+from sinks.destination import Delivered, Destination, Gone, Unavailable, Undeliverable
+from sinks.limits import Budget
+
+DEADLINE = 60.0
+"""Seconds a destination may take; beyond, it counts as unavailable."""
+
+HOLD = 3600.0
+"""Seconds between two looks of a paused target; it sends nothing meanwhile."""
+
+log = structlog.get_logger()
+
+
+class Outlet:
+    """Post to one target, one after another, whoever asks."""
+
+    def __init__(
+        self,
+        target: str,
+        destination: Destination[Any],
+        budget: Budget | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        chance: random.Random | None = None,
+    ) -> None:
+        self.target = target
+        self.budget = budget or Budget(())
+        self.monotonic = monotonic
+        self.clock = clock
+        self.named = destination.named
+        self._destination = destination
+        self._chance = chance or random.Random()  # noqa: S311 - jitter
+        self._turn = asyncio.Lock()
+        self._failures = 0
+        self._away_since: datetime | None = None
+        self._again_at = 0.0
+        self.paused = ""
+        """Why nothing is sent until the target is started anew; empty while it works."""
+        self.retry: Retry | None = None
+        """What is tried again and when; None while the target takes what it is given."""
+        metrics.UNAVAILABLE.labels(target).set(0)
+        metrics.PAUSED.labels(target).set(0)
+
+    def away(self) -> float:
+        """Return the seconds until the target may be tried again; 0 while it takes what it gets."""
+        return HOLD if self.paused else max(self._again_at - self.monotonic(), 0.0)
+
+    def wait(self, *, urgent: bool) -> float:
+        """Return the seconds until a post may be made, by the target's health and by its budget."""
+        return max(self.away(), self.budget.wait(self.monotonic(), urgent=urgent))
+
+    async def attempt(self, event: EnrichedEvent) -> Delivered | Undeliverable | None:
+        """Post once; None when the same may be posted again, after `wait`."""
+        try:
+            delivered = await self._post(event)
+        except Gone as error:
+            self._stop_sending(error)
+        except Unavailable as error:
+            self._gone_away(event, error)
+        except TimeoutError:
+            self._gone_away(event, Unavailable(f"no end within {DEADLINE:.0f} s"))
+        except Undeliverable as error:
+            self._back()
+            return error
+        else:
+            self._back()
+            return delivered
+        return None
+
+    async def _post(self, event: EnrichedEvent) -> Delivered:
+        self.budget.spend()
+        try:
+            async with self._turn, asyncio.timeout(DEADLINE):
+                delivered = await self._destination.deliver(event)
+        finally:
+            self.budget.landed(self.monotonic())
+        if delivered.left:
+            self.budget.told(self.monotonic(), delivered.left)
+        return delivered
+
+    def _gone_away(self, event: EnrichedEvent, error: Unavailable) -> None:
+        if self._away_since is None:
+            self._away_since = self.clock()
+            log.warning("target_unavailable", target=self.target, reason=error.reason, retry_after=error.retry_after)
+            metrics.UNAVAILABLE.labels(self.target).set(1)
+        self._failures += 1
+        seconds, now = delay(self._failures, error.retry_after, self._chance), self.monotonic()
+        self._again_at = now + seconds
+        next_at = self.clock() + timedelta(seconds=seconds)
+        self.retry = Retry(event.event_id, event.revision, self._failures, error.reason, next_at)
+        if error.retry_after is not None:  # asked of the whole connection
+            self.budget.pause(now, seconds)
+
+    def _back(self) -> None:
+        self._failures, self.retry = 0, None
+        if self._away_since is not None:
+            seconds = round((self.clock() - self._away_since).total_seconds(), 1)
+            log.info("target_available", target=self.target, after_seconds=seconds)
+            self._away_since = None
+            metrics.UNAVAILABLE.labels(self.target).set(0)
+
+    def _stop_sending(self, error: Gone) -> None:
+        self.paused = error.reason
+        metrics.PAUSED.labels(self.target).set(1)
+        log.error("target_paused", target=self.target, reason=error.reason, until="started anew with another address")

@@ -1,0 +1,44 @@
+"""The target that stands in for another one: urgent events that waited too long go there, marked as such."""
+
+from dataclasses import replace
+
+import structlog
+
+from events.records import EnrichedEvent
+from sinks.destination import Delivered
+from sinks.outlet import Outlet
+from sinks.summary import FALLBACK_FOR
+
+log = structlog.get_logger()
+
+
+class Standby:
+    """Tell a fallback target what another one could not be told."""
+
+    def __init__(self, instead_of: str, outlet: Outlet, after: float) -> None:
+        """Take the target it stands in for, and after how many seconds."""
+        self._instead_of = instead_of
+        self._outlet = outlet
+        self._after = after
+        self._told = 0
+
+    def due(self, since: float) -> bool:
+        """Say whether what waits since a moment (Unix seconds) goes this way now."""
+        waited = self._outlet.clock().timestamp() - since
+        return waited >= self._after and not self._outlet.wait(urgent=True)
+
+    async def tell(self, event: EnrichedEvent) -> Delivered | None:
+        """Post once, marked "sent by fallback"; None when this target does not take it either."""
+        result = await self._outlet.attempt(event.model_copy(update={FALLBACK_FOR: self._instead_of}))
+        if not isinstance(result, Delivered):
+            return None
+        self._told += 1
+        if self._told == 1:
+            log.warning("told_by_fallback", target=self._instead_of, fallback=self._outlet.target)
+        return replace(result, outcome="by_fallback", status=f"{self._outlet.target}: {result.status}")
+
+    def back(self) -> None:
+        """Note that the other target takes events again."""
+        if self._told:
+            log.info("fallback_ends", target=self._instead_of, fallback=self._outlet.target, told=self._told)
+            self._told = 0

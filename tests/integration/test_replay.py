@@ -1,0 +1,133 @@
+"""A replay on real Kafka: counted, sent once however often it is stopped, from the archive where Kafka has it no more."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from events.codec import decode_enriched, encode
+from events.headers import as_text, enriched_headers
+from events.records import EnrichedEvent, Enrichment, Receipt, WebhookEvent
+from events.settings import KafkaSettings
+from events.topics import Topics
+from ops import replay_page, replay_run
+from ops.replay import Plan, wants
+from ops.replay_run import Replay, archived
+from ops.scan import scan
+from sinks import rules_file
+from sinks.archive.storage import Folder
+from sinks.archive.writer import PartitionWriter
+
+pytestmark = pytest.mark.kafka
+
+RULES = """\
+targets: {soc: {type: log}, chat: {type: mattermost, url: "https://chat.example/hooks/x"}}
+rules: [{name: alerts, match: {type: alert}, notify: [soc, chat]}]
+unmatched: drop
+"""
+BEGIN = datetime.now(UTC) - timedelta(minutes=5)
+EVENTS = 40
+
+
+def event(n: int) -> EnrichedEvent:
+    return EnrichedEvent(
+        event_id=f"c/{n}",
+        received_at=BEGIN + timedelta(seconds=n),
+        event=WebhookEvent(type="alert" if n % 2 else "case", action="created", attributes={"uuid": f"u{n}"}),
+        enrichment=Enrichment(status="complete"),
+    )
+
+
+def plan(job: str = "j1", **more: object) -> Plan:
+    until = BEGIN + timedelta(hours=1)
+    return Plan(**({"job": job, "target": "soc", "since": BEGIN.isoformat(), "until": until.isoformat()} | more))  # type: ignore[arg-type]
+
+
+async def fill(kafka: KafkaSettings) -> None:
+    topics = Topics(kafka.topic_prefix)
+    async with AIOKafkaProducer(**kafka.client_options(), acks="all") as producer:
+        for n in range(EVENTS):
+            one = event(n)
+            await producer.send_and_wait(topics.enriched, encode(one), key=b"u%d" % n, headers=enriched_headers(one))
+        receipt = Receipt(event_id="c/1", target="soc", outcome="delivered")
+        await producer.send_and_wait(topics.deliveries, encode(receipt), key=b"u1")
+
+
+async def redelivered(kafka: KafkaSettings) -> list[tuple[dict[str, str], EnrichedEvent]]:
+    topic = Topics(kafka.topic_prefix).redeliveries
+    return [(as_text(each.headers), decode_enriched(each.value)) async for each in scan(kafka, topic)]
+
+
+def replay(kafka: KafkaSettings, job: Plan) -> Replay:
+    return Replay(kafka, job, wants(job, rules_file.parse(RULES, "test", {})), None)
+
+
+def test_a_replay_that_is_stopped_is_gone_on_with(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_run, "AT_A_TIME", 2)
+
+    class Stopped(Exception):
+        """As Ctrl-C between two transactions."""
+
+    def stop(done: int, _all: int) -> None:
+        if done >= 7:
+            raise Stopped
+
+    async def scenario() -> None:
+        await fill(kafka_settings)
+        counts = await replay(kafka_settings, plan()).count(lambda _n, _all: None)
+        assert (counts.looked_at, counts.wanted, counts.got, counts.left) == (EVENTS, EVENTS // 2, 1, EVENTS // 2 - 1)
+        with pytest.raises(Stopped):
+            await replay(kafka_settings, plan()).send(1000, stop)
+        assert 7 <= len(await redelivered(kafka_settings)) < EVENTS // 2 - 1
+        await replay(kafka_settings, plan()).send(1000, lambda _n, _all: None)
+        assert await replay(kafka_settings, plan()).send(1000, lambda _n, _all: None) == 0
+        found = await redelivered(kafka_settings)
+        ids = Counter(one.event_id for _, one in found)
+        assert ids == Counter(f"c/{n}" for n in range(3, EVENTS, 2))
+        marks = {(headers["target"], headers["cause"], headers["job-id"]) for headers, _ in found}
+        assert marks == {("soc", "replay", "j1")}
+        # Another job with --again sends also what was told already.
+        await replay(kafka_settings, plan("j2", again=True, alert="u1")).send(1000, lambda _n, _all: None)
+        assert [one.event_id for headers, one in await redelivered(kafka_settings) if headers["job-id"] == "j2"] == [
+            "c/1"
+        ]
+
+    asyncio.run(scenario())
+
+
+def test_what_kafka_has_no_more_comes_from_the_archive(tmp_path: Path) -> None:
+    writer = PartitionWriter(Folder(tmp_path), "e", 3, "w")
+    writer.claim(log_start=0, log_end=EVENTS)
+    for first in (0, EVENTS // 2):
+        records = [SimpleNamespace(offset=n, value=encode(event(n))) for n in range(first, first + EVENTS // 2)]
+        writer.commit(first + EVENTS // 2, writer.write(records).files)
+    until = BEGIN + timedelta(seconds=30)
+    found = list(archived(tmp_path, "e", 3, 25, BEGIN + timedelta(seconds=5), until))
+    assert [each.offset for each in found] == list(range(5, 25))
+    assert [each.key for each in found] == [b"u%d" % n for n in range(5, 25)]
+    assert [decode_enriched(each.value) for each in found] == [event(n) for n in range(5, 25)]
+
+
+def test_the_command_counts_and_tells_people_only_when_told(
+    kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(fill(kafka_settings))
+    (tmp_path / "tocsin.yml").write_text(RULES, "utf-8")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_settings.bootstrap_servers)
+    monkeypatch.setenv("KAFKA_TOPIC_PREFIX", kafka_settings.topic_prefix)
+    assert replay_page.run(plan(), rate=5, yes=False) == 0
+    said = capsys.readouterr().out
+    assert "19  to be sent: 0:00:04 at 5 a second" in said
+    assert "Nothing is sent without --yes." in said
+    with pytest.raises(Exception, match="chat tells people: nothing is sent again to it without --notify"):
+        replay_page.run(plan(target="chat"), rate=5, yes=True)
+    assert asyncio.run(redelivered(kafka_settings)) == []
+    assert replay_page.run(plan(target="chat", notify=True), rate=1000, yes=True) == 0
+    assert len(asyncio.run(redelivered(kafka_settings))) == EVENTS // 2
+    assert Plan.load(replay_page.folder(), "j1").target == "chat"
