@@ -119,3 +119,10 @@ def test_raw_body_shows_what_cannot_be_seen():
     assert "🧨" in shown
     assert orjson.loads(shown) == {"title": "a\u202eb\x07", "n": "🧨"}
     assert pretty("x" * 500, 100).endswith("… 402 more characters")
+
+
+@pytest.mark.parametrize("blank", "\u034f\u115f\u1160\u2800\u3164\uffa0")
+def test_letters_that_draw_nothing_make_no_title(blank):
+    assert clean(blank * 20, 200) == ""
+    assert clean(f"pay{blank}pal", 200) == "paypal"
+    assert blank not in pretty({"title": blank}, 200)
