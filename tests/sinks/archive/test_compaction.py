@@ -88,8 +88,8 @@ def test_a_writer_that_was_faster_wins(writer, tmp_path, records, monkeypatch):
 def test_who_dies_on_the_way_leaves_it_as_it_was_or_done(tmp_path, records, dying_disk, died, when):
     writer = PartitionWriter(Folder(tmp_path), "t", 0, "w")
     writer.claim(log_start=0, log_end=100)
-    for first in (0, 2):
-        writer.commit(first + 2, writer.write(records(first, first + 2)).files)
+    for first in (0, 6):
+        writer.commit(first + 6, writer.write(records(first, first + 6)).files)
     for step in range(100):
         root = tmp_path.with_name(f"{tmp_path.name}-{step}")
         shutil.copytree(tmp_path, root)
@@ -98,12 +98,12 @@ def test_who_dies_on_the_way_leaves_it_as_it_was_or_done(tmp_path, records, dyin
             compact(Folder(root, dying_disk(step, when)), "t", 0, "c", None, at_least=2)
         except died:
             dead = True
-        assert offsets(root) == list(range(4)), step
+        assert offsets(root) == list(range(12)), step
         again = PartitionWriter(Folder(root), "t", 0, "w2")
-        assert again.claim(log_start=0, log_end=100) == 4
+        assert again.claim(log_start=0, log_end=100) == 12
         sweep(Folder(root), "t", {0: again.next_seq})
         clear(Folder(root), "t", 0, timedelta(0))
-        assert offsets(root) == list(range(4)), step
+        assert offsets(root) == list(range(12)), step
         assert sorted(root.rglob("*.parquet")) == sorted(files(root))
         shutil.rmtree(root)
         if not dead:
