@@ -62,17 +62,19 @@ def _partition(
     contents: bool,
 ) -> None:
     where = layout.entries_folder(manifest.topic, manifest.partition)
+    entries = []
     try:
-        stored = list(manifest.stored())
-        replaced = {path for entry, _ in stored for path in entry.replaces}
-        for entry, raw in stored:
+        for entry, raw in manifest.stored():
+            entries.append(entry)
             verdict.entries += 1
             verdict.digests[entry.topic, entry.partition, entry.seq] = hashlib.sha256(raw).hexdigest()
             _signature(f"{where}, entry {entry.seq}", raw, verdict, keys)
-            files = [file for file in entry.files if file.path not in replaced or file.path in there]
-            verdict.problems += _files(store, files, replaced, verdict, there, contents=contents)
-    except BrokenManifest as error:
+    except BrokenManifest as error:  # what comes before the break is looked at all the same
         verdict.problems.append(str(error))
+    replaced = {path for entry in entries for path in entry.replaces}
+    for entry in entries:
+        files = [file for file in entry.files if file.path not in replaced or file.path in there]
+        verdict.problems += _files(store, files, replaced, verdict, there, contents=contents)
 
 
 def _files(

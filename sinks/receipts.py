@@ -22,8 +22,7 @@ REMEMBERED = 50_000
 SKEW = timedelta(minutes=10)
 """Enriched records carry the broker's time and receipts ours; clocks further apart may repeat what was in flight."""
 
-
-_NOT_YET = timedelta(-1)
+_NOT_YET = timedelta(-1), 0
 
 
 class Placed(Protocol):
@@ -92,7 +91,7 @@ class Receipts:
         self._topics = Topics(kafka.topic_prefix)
         self._target = target
         self._producer = producer
-        self._restored: dict[int, timedelta] = {}
+        self._restored: dict[int, tuple[timedelta, int]] = {}
         self._known: dict[int, dict[bytes, None]] = {}
         self._partitions = 0
 
@@ -136,19 +135,22 @@ class Receipts:
     async def restore(self, firsts: Mapping[int, Record]) -> None:
         """Read the receipts that may lie beyond the committed offset of partitions new to this worker.
 
-        `firsts` holds, by partition number, the first record read there: its receipt cannot be older than itself.
+        `firsts` holds, by partition number, the first record read there: its receipt cannot be older than itself. One that
+        was taken out of turn may come before the first of its partition.
         """
         back = self._remembers()
         since: dict[TopicPartition, int] = {}
-        # Rules that changed may remember longer than those for which a partition was read.
-        new = [number for number in firsts if self._restored.get(number, _NOT_YET) < back]
-        for number in new:
+        for number, first in firsts.items():
+            reach, begun = self._restored.get(number, _NOT_YET)
+            time = max(first.timestamp - int((SKEW + back).total_seconds() * 1000), 0)
+            # Rules that changed may remember longer than those for which a partition was read.
+            if reach >= back and begun <= time:
+                continue
             place = TopicPartition(self._topics.deliveries, self._place(number))
-            time = max(firsts[number].timestamp - int((SKEW + back).total_seconds() * 1000), 0)
             since[place] = min(time, since.get(place, time))
+            self._restored[number] = back, time
         if since:
             await self._read(since)
-            self._restored.update(dict.fromkeys(new, back))
 
     async def _read(self, since: dict[TopicPartition, int]) -> None:
         consumer = AIOKafkaConsumer(

@@ -128,7 +128,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._settle_idle()
             return
         backlog = self._partitions.backlog(self._consumer.last_stable_offset)
-        self._lift(backlog)
+        await self._lift(backlog)
         await self._end(await handler.step(self._window, backlog, crowded=self._partitions.crowded))
         if not self.busy:
             await self._commit(self._partitions.all)  # what no rule wants: seeing it again costs nothing
@@ -153,14 +153,17 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._window.add(record, urgent=is_urgent(record))
         return bool(batch)
 
-    def _lift(self, backlog: int) -> None:
+    async def _lift(self, backlog: int) -> None:
         """Have urgent records looked for beyond what is read, and take in those that were found."""
         if self._scout is None:
             return
         far = backlog > AT_A_TIME or (backlog and self._window.full)
         self._scout.follow(self._partitions.reached) if far else self._scout.rest()
         while self._scout.found and not self._partitions.crowded:
-            if group := self._partitions.lift(self._scout.found.popleft()):
+            found = self._scout.found.popleft()
+            # Of its partition nothing may have been read yet, and an earlier life of ours may have told it.
+            await self._receipts.restore({record.partition: record for record in reversed(found)})
+            if group := self._partitions.lift(found):
                 self._window.lift(group)
 
     async def _end(self, ended: list[Ended]) -> None:

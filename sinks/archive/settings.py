@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr
@@ -9,7 +10,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.errors import NotReady
 from events.settings import Duration
-from sinks.archive.storage import Folder, Store
+
+if TYPE_CHECKING:  # settings are read where Arrow is not installed
+    from sinks.archive.storage import Store
 
 _TOPIC = "(enriched|raw|deliveries)"
 
@@ -58,11 +61,13 @@ class ArchiveSettings(BaseSettings):
         Path("data"), validation_alias="TOCSIN_DATA", description="Folder of everything not placed elsewhere."
     )
 
-    def store(self) -> Store:
+    def store(self) -> "Store":
         """Return where the archive is.
 
         Raises NotReady for an address that is neither a folder's nor a bucket's.
         """
+        from sinks.archive.storage import Folder
+
         if not self.url.lower().startswith("s3://"):
             return Folder(self.root())
         from sinks.archive.bucket import Bucket

@@ -11,6 +11,7 @@ import pytest
 from sandbox import evidence, pipeline
 from sandbox.alert_gate import API_KEY
 from sandbox.evidence import Evidence
+from sandbox.lag import Lag
 from sandbox.pipeline import Pipeline
 from sandbox.plan import bare_environment
 
@@ -51,7 +52,15 @@ async def _post(site: Pipeline, bodies: list[dict[str, object]]) -> None:
             (await client.post(site.layout.hook_url, json=each)).raise_for_status()
 
 
+async def _up_to_date(site: Pipeline) -> None:
+    """Wait until the stream has committed what it has written: what it has not finished may be on its way."""
+    async with asyncio.timeout(PATIENCE), Lag(site.kafka) as lag:
+        while (await site.lag(lag))["stream"]:
+            await asyncio.sleep(0.2)
+
+
 async def _catch_up(site: Pipeline, folder: Path, *options: str) -> str:
+    await _up_to_date(site)
     settings = {
         "KAFKA_BOOTSTRAP_SERVERS": site.kafka.bootstrap_servers,
         "SEKOIA_API_BASE": site.layout.tenant_url,

@@ -201,7 +201,7 @@ def test_what_has_a_receipt_is_not_sent_again(kafka_settings, script, monkeypatc
         with pytest.raises(Killed):
             await TargetRun(kafka_settings, rules(), target(), "earliest").run()
         monkeypatch.setattr(Positions, "commit", commit)
-        assert script.sent == ["e0"]
+        assert script.sent[0] == "e0"
         async with running(kafka_settings):
             await until_no_lag(kafka_settings)
         assert script.sent == ["e0", "e1", "e2"]

@@ -14,7 +14,8 @@ NOW = datetime.now(UTC)
 
 
 @pytest.mark.parametrize("ago", [timedelta(seconds=30), timedelta(days=14)])
-def test_a_span_that_cannot_be_judged_is_one_sentence(ago: timedelta) -> None:
+def test_a_span_that_cannot_be_judged_is_one_sentence(ago: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
     with pytest.raises(NotReady, match="--since must be"):
         reconcile_page.run(NOW - ago, api=False, as_json=False)
 
