@@ -137,7 +137,8 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Read ahead as far as the bounds allow; True when something new is there."""
         if self._window.full:
             if seconds:
-                await self._sleep(seconds)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._let_go.wait(), seconds)
             return False
         room = min(self._window.room, AT_A_TIME)
         batch = await self._consumer.getmany(timeout_ms=int(seconds * 1000), max_records=room)
@@ -161,7 +162,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._scout.follow(self._partitions.reached) if far else self._scout.rest()
         while self._scout.found and not self._partitions.crowded:
             found = self._scout.found.popleft()
-            # Of its partition nothing may have been read yet, and an earlier life of ours may have told it.
+            # An earlier life of ours may have told it, and nothing of its partition be read yet.
             await self._receipts.restore({record.partition: record for record in reversed(found)})
             if group := self._partitions.lift(found):
                 self._window.lift(group)
@@ -188,10 +189,6 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             found = await self._top_up(min(left, LOOK)) or bool(self._scout and self._scout.found)
         if self._let_go.is_set() or self._new:
             raise LetGo
-
-    async def _sleep(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._let_go.wait(), seconds)
 
     async def confirm(self, partitions: set[int]) -> None:
         """Make sure these are still ours when the broker has not been asked for a while, before something is posted.
