@@ -10,6 +10,10 @@ from aiokafka import AIOKafkaProducer
 
 TIME_LIMIT = 30.0
 """Seconds for a start or a transaction; aiokafka itself may try for ever."""
+APART = 0.008
+"""Seconds from the end of a transaction to the next one. The brokers write its markers after they have answered, and refuse
+another one until then; aiokafka waits 20 ms or more before it tries again (KAFKA-5477). Measured on one broker: back to
+back a transaction takes 28 to 41 ms, after a breath 5 to 10."""
 MAX_BATCH = 1_000_000
 """Bytes the brokers take at once: under the smallest `max.message.bytes` of the topics written here."""
 
@@ -36,6 +40,7 @@ class Outbox:
         self._client = client
         self._producer: AIOKafkaProducer | None = None
         self._turn = asyncio.Lock()
+        self._ended = -APART
 
     async def fence(self) -> None:
         """Start; from here on the former owner's producer is refused by the brokers."""
@@ -60,11 +65,14 @@ class Outbox:
         """
         if self._producer is None:
             raise RuntimeError("write before fence")
+        loop = asyncio.get_running_loop()
         async with self._turn, asyncio.timeout(TIME_LIMIT):
+            await asyncio.sleep(max(0.0, self._ended + APART - loop.time()))
             if outputs := make():
                 await self._producer.begin_transaction()
                 offsets = await self._send(self._producer, outputs)
                 await self._producer.commit_transaction()
+                self._ended = loop.time()
                 written(offsets)
 
     async def _send(self, producer: AIOKafkaProducer, outputs: Sequence[Output]) -> list[int]:
