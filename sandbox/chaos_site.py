@@ -136,7 +136,11 @@ def _process(layout: plan.Layout, name: str) -> Process:
 def _catch_up(layout: plan.Layout) -> Process:
     """Return an operator's command that asks the Alert API all the while; what it lists is too young to be fed."""
     stream = next(room for room in plan.rooms(layout) if room.name == "stream")
-    settings = {"CATCH_UP_EVERY": "2s", "CATCH_UP_DATA": str(layout.data / "catch-up")}
+    settings = {
+        "CATCH_UP_EVERY": "2s",
+        "CATCH_UP_DATA": str(layout.data / "catch-up"),
+        "CATCH_UP_ADMIN_PORT": str(free_port()),
+    }
     log = layout.data / "logs" / "catch-up.log"
     return replace(
         stream, name="catch-up", argv=(*stream.argv[:-1], "catch-up"), env=dict(stream.env) | settings, log=log
