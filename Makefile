@@ -11,7 +11,7 @@ WORKERS := 3
 BLOCK := 600
 EVENTS := 20000
 
-.PHONY: flood fuzz-ingest idle-ingest help install run test lint chaos chaos-api chaos-ingest bench-e2e bench-ingest bench-sinks bench-stream bench-inbox pictures clean
+.PHONY: flood fuzz-ingest idle-ingest help install run test test-long lint chaos chaos-api chaos-ingest bench-e2e bench-ingest bench-sinks bench-stream bench-inbox pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -31,7 +31,10 @@ run: install  ## start the whole pipeline on this machine and watch alerts flow 
 
 # Two at a time: most tests wait. A file stays in one process, which has its own Kafka.
 test: install lint  ## everything CI checks: lint, types, import rules, all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not long"
+
+test-long: install  ## the tests that take a minute or more each
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long
 
 lint: install  ## formatting, lint, types, import rules
 	@$(BIN)/ruff format --check .

@@ -69,6 +69,7 @@ def replay(kafka: KafkaSettings, job: Plan) -> Replay:
     return Replay(kafka, job, wants(job, rules_file.parse(RULES, "test", {})), None)
 
 
+@pytest.mark.long
 def test_a_replay_that_is_stopped_is_gone_on_with(
     kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
