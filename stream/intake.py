@@ -41,6 +41,7 @@ class Work:
     received_at: datetime
     marks: Sequence[bytes] = ()
     result: "asyncio.Task[Enriched] | Enriched | Output | None" = None
+    written: bool = False
 
     @property
     def done(self) -> bool:
