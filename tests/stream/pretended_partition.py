@@ -11,6 +11,7 @@ import orjson
 from events.codec import decode_enriched
 from events.headers import RawHeaders
 from events.identity import identify
+from events.slots import Slots
 from events.topics import Topics
 from stream.alert_api import Unavailable
 from stream.breaker import Breaker
@@ -21,7 +22,6 @@ from stream.lookups import Lookups
 from stream.marks import Marks
 from stream.partition import Partition
 from stream.restore import Restored, apply_enriched
-from stream.slots import Slots
 
 TOPICS = Topics("t.")
 WINDOW = timedelta(hours=24)
