@@ -35,10 +35,10 @@ PATIENCE = 90.0
 
 
 class Api:
-    """A list endpoint that knows every alert, except while it is away: then it answers `status`."""
+    """A list endpoint that knows every alert, except while it shows none, or is away: then it answers `status`."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.away = self.empty = False
         self.status = 500
         self.extra: dict[str, str] = {}
         self.calls = 0
@@ -50,6 +50,7 @@ class Api:
                 query = parse_qs(urlsplit(self.path).query)
                 uuids = [each for each in query.get("match[uuid]", [""])[0].split(",") if each]
                 items = [{"uuid": each, "short_id": f"AL{each[:4]}", "title": "Seen"} | api.extra for each in uuids]
+                items = [] if api.empty else items
                 content = orjson.dumps({"items": items, "name": "Acme"})
                 self.send_response(api.status if api.away else 200)
                 self.send_header("Content-Length", str(len(content)))
@@ -203,12 +204,12 @@ def test_a_restart_knows_what_was_there_before_it(kafka3_settings, api, tmp_path
 
 
 def test_a_pending_event_is_completed_once_although_the_worker_was_killed_in_between(kafka3_settings, api, tmp_path):
-    api.away = True
+    api.empty = True
     send(kafka3_settings, *(alert_event() for _ in range(5)))
     with running(kafka3_settings, api, tmp_path / "log", end=signal.SIGKILL):
         wait_for(lambda: len(enriched(kafka3_settings)) == 5)
     assert {event.enrichment.status for event in enriched(kafka3_settings)} == {"pending"}
-    api.away = False
+    api.empty = False
     with running(kafka3_settings, api, tmp_path / "log"):
         wait_for(lambda: len(enriched(kafka3_settings)) == 10)
     with running(kafka3_settings, api, tmp_path / "log"):
