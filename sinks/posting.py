@@ -67,7 +67,9 @@ class Poster:
         # Both log request lines, and the address may be the credential.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        client = httpx.AsyncClient(timeout=httpx.Timeout(10), trust_env=False, follow_redirects=False)
+        # As many as are used are kept: the destination says how many posts are on their way at once.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
+        client = httpx.AsyncClient(timeout=httpx.Timeout(10), trust_env=False, follow_redirects=False, limits=limits)
         self._client = await resources.enter_async_context(client)
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:

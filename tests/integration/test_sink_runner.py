@@ -36,6 +36,9 @@ class Script:
         self.refused: set[str] = set()
         self.hold: asyncio.Event | None = None
         self.pause = 0.0
+        self.at_once = 1
+        self.flying: list[str] = []
+        self.most = 0
 
 
 @pytest.fixture
@@ -48,6 +51,10 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 
         Settings = TargetSettings
 
+        @property
+        def at_once(self) -> int:
+            return script.at_once
+
         async def deliver(self, event: EnrichedEvent) -> Delivered:
             if script.away:
                 script.away -= 1
@@ -57,7 +64,14 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
             if script.hold:
                 await script.hold.wait()
             if script.pause:
-                await asyncio.sleep(script.pause)
+                alert = event.event.attributes["uuid"]
+                assert alert not in script.flying, "two of an alert at once"
+                script.flying.append(alert)
+                script.most = max(script.most, len(script.flying))
+                try:
+                    await asyncio.sleep(script.pause)
+                finally:
+                    script.flying.remove(alert)
             script.sent.append(event.event_id)
             return Delivered("taken", run_id="run")
 
