@@ -217,9 +217,8 @@ def test_what_has_a_receipt_is_not_sent_again(kafka_settings, script, monkeypatc
 
 def test_a_restart_goes_on_where_it_was_and_unmatched_events_cost_no_receipt(kafka_settings, script):
     async def scenario() -> None:
-        only_alerts = Rules(
-            [Rule.model_validate({"name": "r", "match": {"type": "alert"}, "notify": NAME})], {NAME: target()}, "v1"
-        )
+        rule = Rule.model_validate({"name": "r", "match": {"type": "alert"}, "notify": NAME})
+        only_alerts = Rules([rule], {NAME: target()}, "v1")
         await publish(kafka_settings, [event("e0"), event("case", kind="case"), event("e1")])
         async with running(kafka_settings, use=only_alerts):
             await until_no_lag(kafka_settings)
