@@ -43,6 +43,7 @@ class Webhook(Destination[WebhookSettings]):
 
     Settings = WebhookSettings
     tells_people = False
+    at_once = 32
     named = 500
 
     async def open(self) -> None:
