@@ -29,6 +29,7 @@ from ops import (
     settings_mistakes,
     targets_cli,
     topics_cli,
+    watch_verb,
     why_verb,
 )
 
@@ -59,6 +60,7 @@ for name, verbs in (
 app.command("catch-up")(catch_up_verb.catch_up)
 app.command()(query_cli.query)
 app.command()(why_verb.why)
+app.command()(watch_verb.watch)
 app.command()(doctor_verb.doctor)
 app.command()(budget_verb.budget)
 app.command()(reconcile_verb.reconcile)
