@@ -65,7 +65,7 @@ app.command()(doctor_verb.doctor)
 app.command()(budget_verb.budget)
 app.command()(reconcile_verb.reconcile)
 app.command()(replay_verb.replay)
-for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
+for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.drill, sandbox_verbs.simulate):
     app.command()(verb)
 
 
