@@ -21,6 +21,7 @@ OURS = (
     *(
         "ARCHIVE_",
         "CATCH_UP_",
+        "HEARTBEAT_",
         "INBOX_",
         "INGEST_",
         "KAFKA_",
@@ -30,6 +31,7 @@ OURS = (
         "STREAM_",
         "TEAMS_",
         "TOCSIN_",
+        "WATCH_",
     ),
 )
 
