@@ -11,6 +11,7 @@ from events.codec import decode_enriched
 from events.errors import MalformedRecord, NotReady
 from events.headers import DeadLetter, as_text
 from events.records import EnrichedEvent, Receipt
+from events.trace import TRACEPARENT, trace_id
 from sinks import metrics
 from sinks.destination import Delivered, Undeliverable
 from sinks.digest import Folded, Prepared
@@ -157,7 +158,8 @@ class Delivery:
         )
         self._refused += 1  # first: those on their way at the same time must not bury more than is allowed
         if self._refused == 1:
-            log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id)
+            trace = trace_id(as_text(record.headers).get(TRACEPARENT))
+            log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id, trace_id=trace)
         self._last_reason = reason
         await self._ledger.bury(record, letter)
         await self._ledger.write(record, receipt)
