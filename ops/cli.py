@@ -14,6 +14,7 @@ from events.errors import NotReady
 from ops import (
     archive_cli,
     budget_verb,
+    canary_verb,
     catch_up_verb,
     dead_letters_cli,
     doctor_verb,
@@ -61,6 +62,7 @@ app.command("catch-up")(catch_up_verb.catch_up)
 app.command()(query_cli.query)
 app.command()(why_verb.why)
 app.command()(watch_verb.watch)
+app.command()(canary_verb.canary)
 app.command()(doctor_verb.doctor)
 app.command()(budget_verb.budget)
 app.command()(reconcile_verb.reconcile)

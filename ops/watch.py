@@ -14,7 +14,7 @@ import httpx
 import structlog
 
 from events.settings import KafkaSettings
-from ops import watch_kafka, watch_pages
+from ops import canary, canary_page, watch_kafka, watch_pages
 from ops import watch_metrics as metrics
 from ops.conditions import CONDITIONS
 from ops.doctor_sekoia import expiry
@@ -74,6 +74,7 @@ class Watch:
         self._teller = Teller(kafka, rules, self._save, settings.runbook)
         self._heartbeat = Heartbeat(settings.heartbeat_url, settings.heartbeat_every.total_seconds())
         self._looked: float | None = None
+        self._canaries = canary.Canaries(rules, settings.data, settings.canary_url)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -81,6 +82,9 @@ class Watch:
                 httpx.AsyncClient(timeout=watch_pages.WITHIN, trust_env=False, follow_redirects=False)
             )
             await stack.enter_async_context(self._heartbeat)
+            if (settings := self._settings).canary_url:
+                page = canary_page.create_page(canary.folder(settings.data), self.rules.targets)
+                await stack.enter_async_context(canary_page.serving(page, settings.canary_host, settings.canary_port))
             self._stack = stack.pop_all()
         return self
 
@@ -88,11 +92,13 @@ class Watch:
         await self._stack.aclose()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until told to stop."""
-        while not stop.is_set():
-            await self.once()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._settings.every.total_seconds())
+        """Look, and send the canaries that are due, until told to stop."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._canaries.run(stop))
+            while not stop.is_set():
+                await self.once()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), self._settings.every.total_seconds())
 
     async def once(self) -> None:
         """Look, remember, tell."""
@@ -120,6 +126,7 @@ class Watch:
             kafka=said,
             free_here=shutil.disk_usage(self._settings.data).free,
             key_ends=_key_ends(),
+            overdue=self._canaries.missed(),
         )
 
     def health(self) -> tuple[bool, dict[str, Any]]:

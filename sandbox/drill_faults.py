@@ -20,6 +20,9 @@ MANY = 10_000
 QUIET = 5.0
 """Seconds without a webhook, a little more than the drill's SILENCE_AFTER."""
 
+BACK_WITHIN = 180.0
+"""Seconds for a killed broker to be back; four on a machine that has nothing else to do."""
+
 Fault = Callable[[Site], AbstractAsyncContextManager[None]]
 
 
@@ -73,7 +76,7 @@ async def _kafka_down(site: Site) -> AsyncIterator[None]:
     await asyncio.to_thread(site.broker.kill)
     yield
     await asyncio.to_thread(site.broker.restart)
-    await site.broker.ready()
+    await site.broker.ready(within=BACK_WITHIN)
 
 
 @asynccontextmanager
