@@ -12,7 +12,7 @@ BLOCK := 600
 EVENTS := 20000
 RECORDS := 1000000
 
-.PHONY: drill-history flood fuzz-ingest idle-ingest help install run test test-long lint chaos chaos-api chaos-ingest bench-e2e bench-ingest bench-sinks bench-stream bench-inbox pictures clean
+.PHONY: bench bench-e2e bench-inbox bench-ingest bench-sinks bench-stream chaos chaos-api chaos-ingest clean drill-history flood fuzz-ingest help idle-ingest install lint pictures run soak test test-long
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -63,6 +63,12 @@ fuzz-ingest: install  ## send ingest mutated requests on a real socket; no answe
 
 idle-ingest: install  ## hold CONNECTIONS=10000 idle connections against one worker and show what they cost
 	@$(BIN)/python tests/ingest/idle.py $(or $(CONNECTIONS),10000)
+
+bench: install  ## every benchmark, short, one after the other; a table and JSON in bench/results
+	@$(BIN)/python -m bench.everything
+
+soak: install  ## does anything grow? the whole pipeline at a steady rate, memory watched (MINUTES=30 RATE=50)
+	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30) --rate $(or $(RATE),50)
 
 bench-ingest: install  ## acknowledged requests per second of ingest beside the usual endpoint and a bare ASGI callable
 	@$(BIN)/python -m bench.ingest
