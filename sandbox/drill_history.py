@@ -181,7 +181,7 @@ class Drilling:
     async def _to_the_end(self, site: Site, job: str, over: asyncio.Event) -> None:
         try:
             await site.run("replay", "--job", job, "--rate", f"{self._course.replay_rate:g}")
-            await self._settled(site)
+            await site.drained(f"{BACKFILL}.redeliveries", Topics(site.kafka.topic_prefix).redeliveries)
         finally:
             over.set()
 
