@@ -29,6 +29,7 @@ from ops import (
     settings_mistakes,
     targets_cli,
     topics_cli,
+    watch_verb,
     why_verb,
 )
 
@@ -59,11 +60,12 @@ for name, verbs in (
 app.command("catch-up")(catch_up_verb.catch_up)
 app.command()(query_cli.query)
 app.command()(why_verb.why)
+app.command()(watch_verb.watch)
 app.command()(doctor_verb.doctor)
 app.command()(budget_verb.budget)
 app.command()(reconcile_verb.reconcile)
 app.command()(replay_verb.replay)
-for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.simulate):
+for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.drill, sandbox_verbs.simulate):
     app.command()(verb)
 
 

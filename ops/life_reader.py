@@ -12,7 +12,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from events.headers import RawHeaders, as_text, parse_time
 from events.settings import KafkaSettings
 from events.topics import Topics
-from ingest.kafka_publisher import partition_of
+from ingest.partitioner import partition_of
 from ops import archive_index, spool_look
 from ops.archive_index import Found
 from ops.scan import Reader, Span, reading

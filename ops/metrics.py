@@ -13,13 +13,13 @@ import sinks.archive.metrics
 import sinks.metrics
 import stream.metrics
 from ingest.metrics import Seconds
-from ops import catch_up_metrics
+from ops import catch_up_metrics, watch_metrics
 
 REFERENCE = """\
 # Metrics
 
 Written from the inventories by `python -m ops.metrics`. Every room serves them at `/metrics` on its private port:
-ingest 8081, stream 8082, sinks 8083, archive 8084, inbox 8085, the job of the catch-up 8086. Labels are names of hooks,
+ingest 8081, stream 8082, sinks 8083, archive 8084, inbox 8085, the job of the catch-up 8086, the watch 8087. Labels are names of hooks,
 targets, groups and kinds, never anything an outsider writes. The lag of the groups is asked of the cluster by the inbox, so
 that it is known of a process that is gone, too.
 
@@ -53,6 +53,7 @@ def rooms() -> dict[str, list[Described]]:
         "archive": sinks.archive.metrics,
         "inbox": inbox.metrics,
         "catch-up": catch_up_metrics,
+        "watch": watch_metrics,
     }
     return {"ingest": list(_of_ingest())} | {room: list(_of_module(module)) for room, module in modules.items()}
 

@@ -18,7 +18,7 @@ from events.headers import as_text, enriched_headers
 from events.identity import identify
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
-from ingest.kafka_publisher import partition_of
+from ingest.partitioner import partition_of
 from ops import life, replay_topic
 from ops.letters import JOB
 from ops.life_targets import SHOWN

@@ -88,3 +88,23 @@ def simulate(
         rich=rich_bodies,
         quirks=quirk or [],
     )
+
+
+def drill(
+    name: Annotated[list[str] | None, typer.Argument(help="Which faults; `--list` names them.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Name the faults, a line each, and do nothing.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Make every fault; it takes some minutes.")] = False,
+) -> None:
+    """Break something on purpose in the sandbox, and see whether the operators are told, and told when it is over.
+
+    Starts its own Kafka, tenant, receivers, rooms and watch on free ports in a temporary folder. The last line holds the
+    figures. Exits 1 when the operators were not told, or more than once.
+    """
+    from sandbox import drill as sandbox_drill
+
+    if list_:
+        print(sandbox_drill.listing())
+        return
+    if not name and not all_:
+        raise typer.BadParameter("name a fault, or ask for --list or --all")
+    raise typer.Exit(sandbox_drill.run(name or []))

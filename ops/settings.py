@@ -14,6 +14,7 @@ from events.settings import KafkaSettings
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
 from ops.catch_up_settings import CatchUpSettings
+from ops.watch_settings import WatchSettings
 from sinks.archive.settings import ArchiveSettings
 from sinks.egress import EgressSettings
 from sinks.settings import SinksSettings
@@ -29,6 +30,7 @@ MODELS: tuple[type[BaseSettings], ...] = (
     ArchiveSettings,
     InboxSettings,
     CatchUpSettings,
+    WatchSettings,
 )
 
 WITHOUT_MODEL = """

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sandbox.bodies import Json
 from sandbox.drill_records import TARGET
 from sandbox.drill_report import Drill
-from sandbox.drill_site import Site
+from sandbox.history_site import Site
 
 
 async def ask(site: Site, drill: Drill, since: str) -> None:

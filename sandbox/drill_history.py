@@ -16,7 +16,7 @@ import typer
 from events.errors import NotReady
 from events.topics import Topics
 from ops import logs
-from sandbox import drill_ask, drill_site
+from sandbox import drill_ask, history_site
 from sandbox.chaos import RunFolder, finished, since
 from sandbox.chaos_site import Say
 from sandbox.drill_fill import fill
@@ -24,7 +24,7 @@ from sandbox.drill_forms import Known
 from sandbox.drill_live import Traffic, p99
 from sandbox.drill_records import BACKFILL, TARGET, URGENT, History, Size
 from sandbox.drill_report import Drill, Replayed
-from sandbox.drill_site import Site
+from sandbox.history_site import Site
 from sinks.archive import manifest
 from sinks.archive.storage import Folder
 
@@ -59,11 +59,11 @@ class Drilling:
         span = min(LONGEST, max(SHORTEST, A_MILLION_IN * (course.records / 1_000_000)))
         self._size = Size(course.records, end - span, end, course.seed)
         self._folder, self._course, self._say = folder, course, say
-        self._tenant, self._known, self._never = drill_site.past(self._size, 5 * self._size.gaps, end - LATE)
+        self._tenant, self._known, self._never = history_site.past(self._size, 5 * self._size.gaps, end - LATE)
 
     async def run(self) -> Drill:
         """Make the past, then ask and mend."""
-        async with drill_site.running(self._folder, self._size, self._tenant, self._say) as site:
+        async with history_site.running(self._folder, self._size, self._tenant, self._say) as site:
             history = History(self._size, self._tenant, self._known, site.rules_version)
             await fill(site.kafka, history.events(), self._size.records, self._say)
             drill = Drill(history.planted)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from events.headers import RawHeaders
-from ingest.kafka_publisher import partition_of
+from ingest.partitioner import partition_of
 from sandbox import sample_alerts
 from sandbox.drill_forms import Form, Known
 from sandbox.tenant import Tenant

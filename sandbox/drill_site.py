@@ -1,56 +1,70 @@
-"""Where a drill happens: Kafka, a tenant whose API tells of some alerts, a receiver, and the rooms."""
+"""Where drills take place: Kafka, a tenant, receivers, the rooms and the watch, all impatient, and what operators were told."""
 
 import asyncio
-import hashlib
-import os
-import sys
+import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
-from secrets import token_urlsafe
+from typing import Any
 
-from aiokafka.errors import KafkaError
+import httpx
 
-from events.errors import NotReady
 from events.settings import KafkaSettings
 from ops import topics
-from sandbox import alert_api, plan
-from sandbox.bodies import Json
-from sandbox.chaos_site import Say
-from sandbox.drill_forms import Known
-from sandbox.drill_live import Receiver
-from sandbox.drill_records import BACKFILL, TARGET, Size, spread
+from sandbox import alert_api, endpoints, plan
+from sandbox.endpoints import Endpoints
+from sandbox.faults import Faults
 from sandbox.firewall import Firewall
 from sandbox.kafka import EmbeddedKafka
-from sandbox.lag import Lag
 from sandbox.pipeline import healthy
+from sandbox.plan_watch import watch
+from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
-from sandbox.supervisor import Supervisor
+from sandbox.supervisor import FIRST_PAUSE, Process, Supervisor
 from sandbox.tenant import Tenant
+
+PARTITIONS = 2
+ROOM = 1 << 30
+"""Bytes above what the watch is told to want, on the disk of the drill."""
+
+RUNBOOK = "https://docs.example.org/runbook.md"
 
 RULES = """\
 targets:
-  {target}: {{type: webhook, url: "{base}/{target}", limits: []}}
-  {backfill}: {{type: webhook, url: "{base}/{backfill}", limits: []}}
+  soc: {{type: teams, url: "{base}/teams/soc?sig=simulated", limits: [], canary: {{proof: human, every: 7d}}}}
+  ops-chat: {{type: mattermost, url: "{base}/mattermost/hooks/ops"}}
+  ops-hook: {{type: webhook, url: "{base}/webhook", secrets: "{secret}"}}
 rules:
-  - {{name: alerts, match: {{type: alert}}, notify: {target}}}
+  - {{name: alerts, match: {{type: [alert, alert-comment]}}, notify: soc}}
 unmatched: drop
+operators: [ops-chat, ops-hook]
 """
-PATIENCE = 3_600.0
-"""Seconds for a room to come to the end of what there is."""
+
+IMPATIENT = {
+    "WATCH_EVERY": "500ms",
+    "WATCH_PATIENCE": "2s",
+    "WATCH_HOLD": "1s",
+    "WATCH_WINDOW": "6s",
+    "WATCH_RESTARTS": "1",
+    "WATCH_OLDEST": "3s",
+    "WATCH_RUNBOOK": RUNBOOK,
+}
+"""A drill is not to take the minutes that spare people messages."""
+
+Say = Callable[[str], None]
 
 
-@dataclass
-class Ran:
-    """How a command ended."""
+@dataclass(frozen=True)
+class Notice:
+    """One message about a condition, as the operators' channel shows it."""
 
-    code: int
-    out: str
-    err: str
-    seconds: float
+    id: str
+    key: str
+    state: str
+    at: float
+    runbook: str
 
 
 @dataclass
@@ -59,132 +73,113 @@ class Site:
 
     folder: Path
     kafka: KafkaSettings
-    layout: plan.Layout
+    broker: EmbeddedKafka
     tenant: Tenant
-    receiver: Receiver
+    api: Faults
+    teams: TeamsReceiver
+    receivers: Endpoints
     supervisor: Supervisor
-    say: Say
-    rules_version: str
-    """As the receipts carry it."""
-    env: dict[str, str] = field(default_factory=dict)
+    layout: plan.Layout
+    rules: str
+    rooms: dict[str, Process] = field(default_factory=dict)
 
-    async def start_rooms(self) -> None:
-        """Start the rooms, the stream last; it restores its marks from all of the window."""
-        for room in plan.rooms(self.layout):
-            took = await self.supervisor.start(room, healthy(room), within=600.0)
-            self.say(f"{room.name} ready after {took:.1f} s")
-            if room.name != "ingest":
-                self.env |= dict(room.env)
+    async def start(self, *processes: Process) -> None:
+        """Start processes, all at once, and wait until each says it is ready."""
+        async with asyncio.TaskGroup() as tasks:
+            for each in processes:
+                self.rooms[each.name] = each
+                tasks.create_task(self.supervisor.start(each, healthy(each), 90.0))
 
-    def command(self, *words: str) -> Awaitable[asyncio.subprocess.Process]:
-        """Start an operator's command."""
-        argv = (sys.executable, "-P", "-m", "ops", *words)
-        pipe = asyncio.subprocess.PIPE
-        return asyncio.create_subprocess_exec(*argv, env=self.env, cwd=self.folder, stdout=pipe, stderr=pipe)
+    async def back(self, name: str, restarts: int) -> None:
+        """Wait until a process was started anew, and is ready."""
+        while self.supervisor.restarts(name) <= restarts or not await healthy(self.rooms[name])():
+            await asyncio.sleep(0.1)
 
-    async def run(self, *words: str, codes: tuple[int, ...] = (0,)) -> Ran:
-        """Run an operator's command to its end. Raises NotReady when it ends otherwise than it should."""
-        began = time.monotonic()
-        process = await self.command(*words)
+    async def post_alert(self) -> str:
+        """Make an alert and post its webhook; return its uuid."""
+        body = self.tenant.create_alert(oddity="")
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+            (await http.post(self.layout.hook_url, json=body)).raise_for_status()
+        return str(body["attributes"]["uuid"])
+
+    def write_rules(self, text: str) -> None:
+        """Replace the rules file."""
+        path = self.folder / "tocsin.yml"
+        draft = path.with_suffix(".new")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+
+    def notices(self) -> list[Notice]:
+        """Return what the operators' channel shows, in order."""
+        return [
+            notice
+            for one in self.receivers.shown
+            if one.kind == "mattermost" and (notice := _notice(one.content, one.at))
+        ]
+
+    async def raised(self) -> list[str] | None:
+        """Return what the watch holds for wrong just now; None while it does not answer."""
         try:
-            out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        ran = Ran(process.returncode or 0, out.decode(), err.decode(), time.monotonic() - began)
-        self.say(f"tocsin {' '.join(words)}: {ran.seconds:.1f} s")
-        if ran.code not in codes:
-            raise NotReady(f"tocsin {' '.join(words)} ended with {ran.code}: {ran.err[-2000:]}{ran.out[-2000:]}")
-        return ran
+            async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
+                found = (await http.get(f"{self.rooms['watch'].admin}/healthz")).json()
+        except (httpx.HTTPError, ValueError):
+            return None
+        return list(found["raised"])
 
-    async def drained(self, group: str, topic: str) -> None:
-        """Wait until a group has handled everything in a topic. Raises NotReady when it does not come to the end."""
-        left: int | None = None
 
-        async def done() -> bool:
-            nonlocal left
-            with suppress(TimeoutError, KafkaError):  # a broker that is busy with much else does not always say
-                async with asyncio.timeout(20), Lag(self.kafka) as lag:
-                    left = await lag.of(self.kafka.group(group), topic)
-            self._tell(f"{group}: {left if left is None else format(left, ',')} records of {topic} left")
-            return left == 0
-
-        await self.wait(done, f"{group} did not come to the end of {topic}")
-
-    async def wait(self, done: Callable[[], Awaitable[bool]], otherwise: str, within: float = PATIENCE) -> None:
-        """Look once a second. Raises NotReady with the words given when it takes too long."""
-        end, self._said = time.monotonic() + within, time.monotonic()
-        while not await done():
-            if time.monotonic() > end:
-                raise NotReady(f"{otherwise} within {within:.0f} s.")
-            await asyncio.sleep(1.0)
-
-    def _tell(self, text: str) -> None:
-        if time.monotonic() - self._said > 10:  # noqa: PLR2004
-            self._said = time.monotonic()
-            self.say(text)
+def _notice(content: dict[str, Any], at: float) -> Notice | None:
+    attachment = content["attachments"][0]
+    name = str(attachment["footer"]).removeprefix("tocsin ")
+    kind, _, rest = name.partition("/")
+    key, _, state = rest.rpartition("/")
+    if kind != "tocsin":
+        return None
+    fields = {each["title"]: each["value"].replace("\\", "") for each in attachment["fields"]}
+    return Notice(name, key.rpartition("/")[0], state, at, fields.get("Runbook", ""))
 
 
 @asynccontextmanager
-async def running(folder: Path, size: Size, tenant: Tenant, say: Say) -> AsyncIterator[Site]:
-    """Start Kafka, the Alert API and the receiver, no room yet, and leave nothing running."""
-    receiver, ports = Receiver(), plan.Ports.free()
-    listening = await asyncio.start_server(receiver.serve, plan.HOST, 0)
-    served = serving(alert_api.create_app(tenant, Firewall(seed=size.seed)), ports.receivers)
-    async with listening, served, EmbeddedKafka(folder / "kafka") as broker:
-        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=size.partitions, _env_file=None)
+async def running(folder: Path, say: Say) -> AsyncIterator[Site]:
+    """Start everything in `folder` on free ports, and leave nothing running."""
+    tenant, faults, teams, receivers = Tenant(7), Faults(), TeamsReceiver(), Endpoints()
+    began = time.monotonic()
+    app = alert_api.create_app(tenant, Firewall(), receivers=teams, taken=receivers, faults=faults)
+    async with EmbeddedKafka(folder / "kafka") as broker, serving(app) as base:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=PARTITIONS, _env_file=None)
         await topics.ensure(kafka)
-        base = f"http://{plan.HOST}:{listening.sockets[0].getsockname()[1]}"
-        rules = RULES.format(base=base, target=TARGET, backfill=BACKFILL)
-        (folder / "tocsin.yml").write_text(rules, "utf-8")
-        supervisor = Supervisor(lambda restart: say(str(restart)))
-        layout = _layout(folder, kafka, ports)
+        rules = RULES.format(base=base, secret=endpoints.SECRET)
+        supervisor = Supervisor(lambda restart: say(str(restart)), longest_pause=FIRST_PAUSE)
+        layout = _layout(folder, broker.bootstrap, base)
+        site = Site(folder, kafka, broker, tenant, faults, teams, receivers, supervisor, layout, rules)
+        site.write_rules(rules)
         try:
-            yield Site(
-                folder, kafka, layout, tenant, receiver, supervisor, say, hashlib.sha256(rules.encode()).hexdigest()
-            )
+            rooms = {each.name: each for each in plan.rooms(layout) if each.name != "archive"}
+            await site.start(rooms["ingest"], rooms["sink"])
+            job = plan.catch_up(layout)
+            await site.start(rooms["stream"], *([job] if job else []))
+            await site.start(watch(layout, "archive", "inbox"))
+            say(f"Kafka, tenant, receivers, rooms and watch are ready after {time.monotonic() - began:.1f} s")
+            yield site
         finally:
             await supervisor.stop()
 
 
-def _layout(folder: Path, kafka: KafkaSettings, ports: plan.Ports) -> plan.Layout:
-    shared = {"KAFKA_PARTITIONS": str(kafka.partitions), "TOCSIN_RULES": str(folder / "tocsin.yml")}
-    extra = dict.fromkeys(("ingest", "stream", "sink"), shared) | {
-        "archive": shared | {"ARCHIVE_FLUSH_EVERY": "30s", "ARCHIVE_TOPICS": "enriched"}
-    }
-    hooks = f"drill={token_urlsafe(24)}"
-    tenant_url = f"http://{plan.HOST}:{ports.receivers}"
-    layout = plan.Layout(folder, kafka.bootstrap_servers, ports, hooks=hooks, tenant_url=tenant_url, extra=extra)
-    return replace(layout, environment={**layout.environment, "LOG_LEVEL": "WARNING", "PATH": os.environ["PATH"]})
-
-
-class Clock:
-    """A tenant's time: set by hand while it makes its past up, the machine's afterwards."""
-
-    at: float | None = None
-
-    def __call__(self) -> float:
-        """Return Unix seconds."""
-        return time.time() if self.at is None else self.at
-
-
-def past(size: Size, lost: int, until: datetime) -> tuple[Tenant, list[Known], list[Json]]:
-    """Return a tenant, its alerts whose webhooks came, and the webhooks that never did; those are of before `until`."""
-    clock = Clock()
-    tenant = Tenant(size.seed, rich=True, odd_every=0, clock=clock)
-    known = [("known", size.at(number)) for number in spread(size, 2 * lost)]
-    step = (until - size.begin) / lost
-    events = sorted(
-        [*known, *(("lost", size.begin + step * (number + 0.5)) for number in range(lost))], key=lambda x: x[1]
+def _layout(folder: Path, bootstrap: str, base: str) -> plan.Layout:
+    common = {"KAFKA_PARTITIONS": str(PARTITIONS), "TOCSIN_RULES": str(folder / "tocsin.yml")}
+    free = shutil.disk_usage(folder).free
+    catch_up = {"CATCH_UP_EVERY": "1s", "CATCH_UP_DELAY": "0s", "SILENCE_AFTER": "4s"}
+    layout = plan.Layout(
+        data=folder,
+        bootstrap=bootstrap,
+        ports=plan.Ports.free(),
+        hooks="drill=token-of-the-drill-run",
+        tenant_url=base,
+        extra={
+            "ingest": common,
+            "stream": common,
+            "sink": common | {"SINKS_START": "earliest"},
+            "catch-up": common,
+            "watch": common | IMPATIENT | {"WATCH_DISK_FREE": str(max(free - ROOM, 0))},
+        },
     )
-    came, never = list[Known](), list[Json]()
-    for kind, at in events:
-        clock.at = at.timestamp()
-        body = tenant.create_alert()
-        attributes = body["attributes"]
-        if kind == "known":
-            came.append(Known(attributes["uuid"], attributes["short_id"], int(clock.at)))
-        else:
-            never.append(body)
-    clock.at = None
-    return tenant, came, never
+    return replace(layout, environment={**layout.environment, **catch_up})

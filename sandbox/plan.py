@@ -14,6 +14,7 @@ SIMULATED_KEY = "simulated-tenant-key"
 _FAMILIES = (
     "ARCHIVE_",
     "CATCH_UP_",
+    "HEARTBEAT_",
     "INBOX_",
     "INGEST_",
     "KAFKA_",
@@ -23,16 +24,18 @@ _FAMILIES = (
     "STREAM_",
     "TEAMS_",
     "TOCSIN_",
+    "WATCH_",
 )
-_CATCH_UP = ("CATCH_UP_", "SILENCE_")
+_JOBS = ("CATCH_UP_", "SILENCE_", "HEARTBEAT_", "WATCH_")
 _FOREIGN = {
-    "ingest": ("ARCHIVE_", *_CATCH_UP, "INBOX_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
-    "stream": ("ARCHIVE_", *_CATCH_UP, "INBOX_", "INGEST_", "SINKS_", "TEAMS_"),
-    "sink": (*_CATCH_UP, "INBOX_", "INGEST_", "SEKOIA_", "STREAM_"),
-    "archive": (*_CATCH_UP, "INBOX_", "INGEST_", "SEKOIA_", "STREAM_", "TEAMS_"),
-    "inbox": ("ARCHIVE_", *_CATCH_UP, "INGEST_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
-    "catch-up": ("ARCHIVE_", "INBOX_", "INGEST_", "SINKS_", "STREAM_", "TEAMS_"),
-    "simulate": ("ARCHIVE_", *_CATCH_UP, "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "STREAM_", "TEAMS_"),
+    "ingest": ("ARCHIVE_", *_JOBS, "INBOX_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
+    "stream": ("ARCHIVE_", *_JOBS, "INBOX_", "INGEST_", "SINKS_", "TEAMS_"),
+    "sink": (*_JOBS, "INBOX_", "INGEST_", "SEKOIA_", "STREAM_"),
+    "archive": (*_JOBS, "INBOX_", "INGEST_", "SEKOIA_", "STREAM_", "TEAMS_"),
+    "inbox": ("ARCHIVE_", *_JOBS, "INGEST_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_"),
+    "catch-up": ("ARCHIVE_", "HEARTBEAT_", "INBOX_", "INGEST_", "SINKS_", "STREAM_", "TEAMS_", "WATCH_"),
+    "watch": ("ARCHIVE_", "CATCH_UP_", "SILENCE_", "INBOX_", "INGEST_", "STREAM_"),
+    "simulate": ("ARCHIVE_", *_JOBS, "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "STREAM_", "TEAMS_"),
 }
 """Settings a process has no business with: ingest is the one that faces the network and holds no key."""
 
@@ -67,6 +70,7 @@ class Ports:
     inbox_admin: int = 8085
     catch_up_admin: int = 8086
     mail: int = 8025
+    watch_admin: int = 8087
 
     @classmethod
     def near(cls, wanted: "Ports | None" = None) -> "Ports":
@@ -180,10 +184,10 @@ def rooms(layout: Layout) -> list[Process]:
         if "ARCHIVE_FLUSH_EVERY" not in layout.environment:
             archive |= {"ARCHIVE_FLUSH_EVERY": "2s"}  # a person is watching; small files do not matter here
     return [
-        _process(layout, "ingest", ["ingest"], ingest),
-        _process(layout, "sink", ["sink", "teams"] if layout.teams_url else ["sink"], sink),
-        _process(layout, "archive", ["sink", "archive"], archive),
-        _process(layout, "stream", ["stream"], stream),
+        process(layout, "ingest", ["ingest"], ingest),
+        process(layout, "sink", ["sink", "teams"] if layout.teams_url else ["sink"], sink),
+        process(layout, "archive", ["sink", "archive"], archive),
+        process(layout, "stream", ["stream"], stream),
     ]
 
 
@@ -198,7 +202,7 @@ def catch_up(layout: Layout) -> Process | None:
     }
     if layout.tenant_url:
         settings |= {"SEKOIA_API_BASE": layout.tenant_url, "SEKOIA_API_KEY": SIMULATED_KEY}
-    return _process(layout, "catch-up", ["catch-up"], settings)
+    return process(layout, "catch-up", ["catch-up"], settings)
 
 
 def inbox(layout: Layout) -> Process:
@@ -209,7 +213,7 @@ def inbox(layout: Layout) -> Process:
         "INBOX_ADMIN_PORT": str(layout.ports.inbox_admin),
         "INBOX_ROOMS": ",".join(f"{name}={url}" for name, url in others.items()),
     }
-    return _process(layout, "inbox", ["inbox"], settings)
+    return process(layout, "inbox", ["inbox"], settings)
 
 
 def allow(networks: str) -> str:
@@ -219,14 +223,15 @@ def allow(networks: str) -> str:
 
 def simulate(layout: Layout, *options: str) -> Process:
     """Return the simulated tenant and receivers; without `--hook-url` among the options it posts no webhooks."""
-    return _process(layout, "simulate", ["simulate", *_listening(layout.ports), *options], {})
+    return process(layout, "simulate", ["simulate", *_listening(layout.ports), *options], {})
 
 
 def _listening(ports: Ports) -> list[str]:
     return ["--port", str(ports.receivers), "--mail-port", str(ports.mail)]
 
 
-def _process(layout: Layout, name: str, command: list[str], settings: Mapping[str, str]) -> Process:
+def process(layout: Layout, name: str, command: list[str], settings: Mapping[str, str]) -> Process:
+    """Return a process of a room: what it inherits, without the settings it has no business with, and its own."""
     inherited = {k: v for k, v in layout.environment.items() if not k.upper().startswith(_FOREIGN[name])}
     shared = {"TOCSIN_DATA": str(layout.data), "PYTHONUNBUFFERED": "1"}
     if name != "simulate":

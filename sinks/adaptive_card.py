@@ -60,7 +60,7 @@ def _message(summary: Summary, room: _Room) -> dict[str, Any]:
         "body": _body(summary, room),
     }
     if summary.link:
-        card["actions"] = [{"type": "Action.OpenUrl", "title": "Open in Sekoia.io", "url": summary.link}]
+        card["actions"] = [{"type": "Action.OpenUrl", "title": summary.link_text, "url": summary.link}]
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
     return {"type": "message", "attachments": [attachment]}
 

@@ -44,7 +44,7 @@ def draw(summary: Summary, details: Details | None) -> str:
     parts += _more(details) if details else []
     if summary.link:
         style = f"display:inline-block;padding:9px 18px;background:{colour};color:#ffffff;text-decoration:none"
-        button = f'<a href="{html.escape(summary.link)}" style="{style};font-weight:600">Open in Sekoia.io</a>'
+        button = f'<a href="{html.escape(summary.link)}" style="{style};font-weight:600">{summary.link_text}</a>'
         parts.append(f'<p style="margin:18px 0 4px">{button}</p>')
     card = f"background:#ffffff;border:1px solid {_LINE};border-top:4px solid {colour};padding:18px 22px"
     foot = f'<p style="margin:10px 0 0;font-size:12px;color:{_GREY}">tocsin {_safe(summary.event_id[:64])}</p>'

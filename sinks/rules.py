@@ -9,10 +9,14 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from events.records import EnrichedEvent, Enrichment
 from events.settings import Duration
+from events.state_changes import TYPE, is_own, told
+from sinks import shelf
 from sinks.conditions import Conditions, Names, recurs
 from sinks.destination import TargetSettings
 from sinks.facts import CROSSINGS_KEPT, Facts, Told, nothing
 from sinks.limits import Limit, LimitSettings
+from sinks.operators import RULE, addressed
+from sinks.proof import ACCEPTED_ONLY, Canary
 from sinks.quiet import Digest, Interval, Mutes, due, muted
 from sinks.rule_index import RuleIndex
 
@@ -78,6 +82,7 @@ class TargetOptions(BaseModel):
         None, max_length=8, description="How often it may be posted to, instead of what the type itself keeps to."
     )
     fallback: Fallback | None = None
+    canary: Canary = Field(ACCEPTED_ONLY, description="How it is known that the target shows what it accepts.")
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class Target:
     connection: str | None = None
     limits: tuple[Limit, ...] | None = None
     fallback: Fallback | None = None
+    canary: Canary = ACCEPTED_ONLY
 
 
 @dataclass(frozen=True)
@@ -111,24 +117,49 @@ class Decision:
 class Rules:
     """The compiled rules and the SHA-256 of the file they came from; deciding is a pure function of the event."""
 
-    def __init__(self, rules: Sequence[Rule], targets: dict[str, Target], version: str) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], targets: dict[str, Target], version: str, operators: Sequence[str] = ()
+    ) -> None:
+        """Take the operators, too: without any, what the pipeline says of itself goes by the rules, as all does."""
         self.rules = tuple(rules)
         self.targets = targets
         self.version = version
+        self.operators = tuple(operators)
         self._by_target = {name: _Compiled(rules, name, version) for name in targets}
+        # A rule for everything is not meant to tell a channel of analysts that a disk is full.
+        named = [rule for rule in rules if TYPE in rule.match.type] if operators else rules
+        self._own = {name: _Compiled(named, name, version) for name in targets}
 
     def adopt(self, newer: "Rules") -> None:
         """Decide by newer rules from now on; a target they no longer have keeps its old ones, so nothing is lost."""
         self.rules, self.targets, self.version = newer.rules, newer.targets, newer.version
+        self.operators = newer.operators
         self._by_target = {**self._by_target, **newer._by_target}  # noqa: SLF001 - of its own kind
+        self._own = {**self._own, **newer._own}  # noqa: SLF001
 
-    def decide(self, event: EnrichedEvent, target: str, told: Told = nothing) -> Decision:
+    def decide(self, event: EnrichedEvent, target: str, before: Told = nothing) -> Decision:
         """Say whether a target is told of an event, given what its rules told of the alert before.
 
         A completion (revision 1) is told only to a target that was not told of the pending event it completes, unless
         a rule's `on_complete` asks for more or less.
         """
-        return self._by_target[target].decide(event, told)
+        if is_own(event):
+            return self._decide_own(event, target, before)
+        return self._by_target[target].decide(event, before)
+
+    def addressed(self, event: EnrichedEvent) -> tuple[str, ...]:
+        """Return the targets that are told, as operators, what the pipeline says of itself; none where none are named."""
+        if not self.operators:
+            return ()
+        people = [name for name, target in self.targets.items() if shelf.find(target.type).tells_people]
+        return addressed(event, self.operators, people)
+
+    def _decide_own(self, event: EnrichedEvent, target: str, before: Told) -> Decision:
+        if target in told(event):
+            return Decision(notify=False, rules=(RULE,), version=self.version, muted="told by the watch itself")
+        if target in self.addressed(event):
+            return Decision(notify=True, rules=(RULE,), version=self.version)
+        return self._own[target].decide(event, before)
 
     def remembers(self, target: str) -> timedelta:
         """Return how far back it matters what the target was told; zero when it does not."""

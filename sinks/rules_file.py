@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from events.errors import NotReady
 from sinks import shelf
-from sinks.conditions import Conditions
+from sinks.conditions import Conditions, Names
 from sinks.hours import Hours
 from sinks.limits import LimitSettings
+from sinks.proof import Canary, unfit
 from sinks.quiet import Digest, Mute
 from sinks.rules import Fallback, Rule, Rules, Target, TargetOptions
 from sinks.rules_text import Path as Place
@@ -33,6 +34,7 @@ _RESERVED = {"archive", "inbox", "ingest", "stream"}
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 _OPTIONS = {"limits": list(LimitSettings.model_fields), "fallback": list(Fallback.model_fields)}
+_OPTIONS["canary"] = list(Canary.model_fields)
 
 
 class _File(BaseModel):
@@ -41,6 +43,7 @@ class _File(BaseModel):
     targets: dict[str, dict[str, Any]] = Field(min_length=1)
     rules: list[Rule] = Field(min_length=1)
     unmatched: Literal["drop"] | None = None
+    operators: Names = Field(default_factory=list)
 
 
 def environment() -> dict[str, str | None]:
@@ -72,8 +75,9 @@ def parse(text: str, name: str, environment: Mapping[str, str | None]) -> Rules:
         raise source.wrong((), error, _known) from None
     targets = {target: _target(source, target, entry, environment) for target, entry in file.targets.items()}
     _check_fallbacks(source, targets)
+    _check_operators(source, file)
     _check_rules(source, file)
-    return Rules(file.rules, targets, hashlib.sha256(text.encode()).hexdigest())
+    return Rules(file.rules, targets, hashlib.sha256(text.encode()).hexdigest(), file.operators)
 
 
 def _known(path: Place) -> list[str]:
@@ -99,6 +103,8 @@ def _target(source: RulesText, name: str, entry: dict[str, Any], environment: Ma
     except NotReady as error:
         raise source.mistake((*place, "type"), str(error)) from None
     options = _options(source, name, {key: given.pop(key) for key in TargetOptions.model_fields if key in given})
+    if why := unfit(options["canary"], type_):
+        raise source.mistake((*place, "canary"), why)
     try:
         return Target(name, type_, settings.model_validate(given), **options)
     except ValidationError as error:
@@ -117,13 +123,15 @@ def _options(source: RulesText, name: str, given: dict[str, Any]) -> dict[str, A
             raise source.mistake(("targets", name, "start"), message) from None
         raise source.wrong(("targets", name), error, lambda path: _OPTIONS.get(str(path[2]), [])) from None
     limits = None if options.limits is None else tuple(one.limit() for one in options.limits)
-    return {**{key: getattr(options, key) for key in ("start", "connection", "fallback")}, "limits": limits}
+    return {**{key: getattr(options, key) for key in ("start", "connection", "fallback", "canary")}, "limits": limits}
 
 
 def _resolve(source: RulesText, place: Place, value: Any, environment: Mapping[str, str | None]) -> Any:
     """Fetch a value that stands elsewhere: `${NAME}` in the environment, `file:/path` in a file."""
     if isinstance(value, list):
         return [_resolve(source, (*place, index), each, environment) for index, each in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: _resolve(source, (*place, key), each, environment) for key, each in value.items()}
     if not isinstance(value, str):
         return value
     if value.startswith("file:"):
@@ -149,6 +157,13 @@ def _check_fallbacks(source: RulesText, targets: dict[str, Target]) -> None:
         if target.fallback and target.fallback.target not in targets:
             hint = shelf.did_you_mean(target.fallback.target, list(targets))
             raise source.mistake(place, f"there is no target {target.fallback.target!r}{hint}")
+
+
+def _check_operators(source: RulesText, file: _File) -> None:
+    for number, target in enumerate(file.operators):
+        if target not in file.targets:
+            hint = shelf.did_you_mean(target, list(file.targets))
+            raise source.mistake(("operators", number), f"there is no target {target!r}{hint}")
 
 
 def _check_rules(source: RulesText, file: _File) -> None:

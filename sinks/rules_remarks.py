@@ -32,10 +32,16 @@ def looked_up(rules: Rules) -> set[str]:
 
 def _targets(rules: Rules) -> Iterator[tuple[Path, str]]:
     used = {target for rule in rules.rules for target in rule.notify}
+    used |= set(rules.operators)
     used |= {target.fallback.target for target in rules.targets.values() if target.fallback}
     for name in rules.targets:
         if name not in used:
             yield ("targets", name), f"target {name}: no rule notifies it"
+    if len(set(rules.operators)) == 1:
+        yield (
+            ("operators",),
+            f"operators: {rules.operators[0]} alone cannot tell that it is away itself; name a second one",
+        )
 
 
 def _reach(rules: Rules) -> Iterator[tuple[Path, str]]:

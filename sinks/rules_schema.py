@@ -30,6 +30,10 @@ def schema() -> dict[str, Any]:
             "targets": {"type": "object", "minProperties": 1, "additionalProperties": {"oneOf": targets}},
             "rules": {"type": "array", "minItems": 1, "items": rule},
             "unmatched": {"const": "drop"},
+            "operators": {
+                "description": "Targets that are told what the pipeline says of itself.",
+                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+            },
         },
         "$defs": definitions,
     }

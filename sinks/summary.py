@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from events.records import EnrichedEvent
+from events.state_changes import CANARY, is_own
 from sinks import digest_text
 from sinks.text import clean
 
@@ -41,6 +42,7 @@ class Summary:
     facts: tuple[tuple[str, str], ...]
     body: str
     link: str | None
+    link_text: str = "Open in Sekoia.io"
     items: tuple[tuple[str, str], ...] = ()
     """Of a digest: what is named one by one, each a label and a title."""
     more: int = 0
@@ -75,6 +77,7 @@ def summarise(event: EnrichedEvent) -> Summary:
         facts=tuple((name, value) for name, value in facts if value),
         body=body,
         link=_link(event.links.alert),
+        link_text=_link_text(event),
         items=items,
         more=more,
     )
@@ -128,7 +131,7 @@ def _comment(event: EnrichedEvent) -> tuple[str, list[tuple[str, str]], str]:
 def _anything(given: dict[str, Any]) -> tuple[str, list[tuple[str, str]], str]:
     """Show a case, a report or a type not known yet by its own plain fields."""
     title = clean(given.get("title") or given.get("name") or given.get("short_id"), _LINE)
-    shown = {"title", "name", "description", "content", "uuid", "updated", "message"}
+    shown = {"title", "name", "description", "content", "uuid", "updated", "message", "told", "urgency_current_value"}
     plain = [(clean(name, _SHORT), clean(value, _LINE)) for name, value in given.items() if name not in shown]
     facts = [(name.replace("_", " ").capitalize(), value) for name, value in plain if name and value][:8]
     body = clean(given.get("description") or given.get("content") or given.get("message"), _BODY, lines=True)
@@ -177,6 +180,12 @@ def _time(value: Any) -> str:
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except OverflowError:
         return clean(value, _SHORT)
+
+
+def _link_text(event: EnrichedEvent) -> str:
+    if not is_own(event):
+        return "Open in Sekoia.io"
+    return "Confirm that it is seen" if event.event.action == CANARY else "Open the runbook"
 
 
 def _link(url: str | None) -> str | None:

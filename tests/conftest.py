@@ -21,6 +21,7 @@ OURS = (
     *(
         "ARCHIVE_",
         "CATCH_UP_",
+        "HEARTBEAT_",
         "INBOX_",
         "INGEST_",
         "KAFKA_",
@@ -30,6 +31,7 @@ OURS = (
         "STREAM_",
         "TEAMS_",
         "TOCSIN_",
+        "WATCH_",
     ),
 )
 
@@ -72,5 +74,13 @@ def topic_prefix() -> str:
 def kafka_settings(kafka: str, topic_prefix: str) -> KafkaSettings:
     """Settings for the broker, with all topics of the contract there, four partitions each."""
     settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix=topic_prefix, partitions=4)
+    asyncio.run(topics.ensure(settings))
+    return settings
+
+
+@pytest.fixture
+def kafka3_settings(kafka3: EmbeddedKafka, topic_prefix: str) -> KafkaSettings:
+    """Like `kafka_settings`, on three brokers: three copies, of which two must be in sync."""
+    settings = KafkaSettings(bootstrap_servers=kafka3.bootstrap, topic_prefix=topic_prefix, partitions=4)
     asyncio.run(topics.ensure(settings))
     return settings

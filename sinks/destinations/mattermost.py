@@ -97,5 +97,5 @@ def _card(summary: Summary) -> str:
     lines = [f"### {escape(summary.title)}"]
     lines += [f"**{escape(name)}:** {escape(value)}  " for name, value in summary.facts]
     lines += ["", escape(summary.body)] if summary.body else []
-    lines += ["", f"[Open in Sekoia.io]({summary.link})"] if summary.link else []
+    lines += ["", f"[{summary.link_text}]({summary.link})"] if summary.link else []
     return "\n".join(lines)[:MAX_TEXT]

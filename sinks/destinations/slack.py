@@ -78,7 +78,7 @@ def message(summary: Summary) -> dict[str, Any]:
         # Plain text: Slack neither formats it nor links what is in it.
         blocks.append({"type": "section", "text": _plain(body)})
     if summary.link:
-        button = {"type": "plain_text", "text": "Open in Sekoia.io", "emoji": False}
+        button = {"type": "plain_text", "text": summary.link_text, "emoji": False}
         blocks.append({"type": "actions", "elements": [{"type": "button", "text": button, "url": summary.link}]})
     blocks.append({"type": "context", "elements": [_plain(f"tocsin {summary.event_id[:64]}")]})
     return {

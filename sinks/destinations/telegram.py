@@ -73,7 +73,7 @@ class Telegram(Destination[TelegramSettings]):
     async def _send(self, content: dict[str, Any], summary: Summary) -> Answer:
         content |= {"chat_id": self.settings.chat, "link_preview_options": {"is_disabled": True}}
         if summary.link:
-            content["reply_markup"] = {"inline_keyboard": [[{"text": "Open in Sekoia.io", "url": summary.link}]]}
+            content["reply_markup"] = {"inline_keyboard": [[{"text": summary.link_text, "url": summary.link}]]}
         return await self._poster.post(orjson.dumps(content), {"Content-Type": "application/json"})
 
 

@@ -12,9 +12,22 @@ from ops import metrics
 from sinks import metrics as sink_metrics
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = {"archive": "sinks/archive", "catch-up": "ops"}
-INVENTORIES = {"catch-up": "ops/catch_up_metrics.py"}
-LABELS = {"records", "hook", "reason", "target", "outcome", "status", "cause", "urgency", "group", "kind"}
+FOLDERS = {"archive": "sinks/archive", "catch-up": "ops", "watch": "ops"}
+INVENTORIES = {"catch-up": "ops/catch_up_metrics.py", "watch": "ops/watch_metrics.py"}
+LABELS = {
+    "records",
+    "hook",
+    "reason",
+    "target",
+    "outcome",
+    "status",
+    "cause",
+    "urgency",
+    "group",
+    "kind",
+    "condition",
+    "way",
+}
 
 
 def test_the_page_is_written_from_the_inventories():

@@ -11,7 +11,7 @@ from sandbox.drill_forms import Known
 from sandbox.drill_live import p99
 from sandbox.drill_records import BACKFILL, TARGET, URGENT, History, Planted, Size
 from sandbox.drill_report import Drill, Replayed
-from sandbox.drill_site import past
+from sandbox.history_site import past
 
 END = datetime(2026, 7, 29, 8, tzinfo=UTC)
 SIZE = Size(4_000, END - timedelta(hours=6), END)

@@ -1,0 +1,149 @@
+"""`tocsin watch`: look at everything again and again, and tell operators of what changed."""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Any, Self
+
+import httpx
+import structlog
+
+from events.settings import KafkaSettings
+from ops import watch_kafka, watch_pages
+from ops import watch_metrics as metrics
+from ops.conditions import CONDITIONS
+from ops.doctor_sekoia import expiry
+from ops.heartbeat import Heartbeat
+from ops.watch_seen import Look, served
+from ops.watch_settings import WatchSettings
+from ops.watch_store import Memory
+from ops.watch_tell import Teller
+from sinks import health
+from sinks.main import DEFAULT_RULES, load
+from sinks.reload import Reload
+from sinks.rules import Rules
+from sinks.settings import SinksSettings
+from stream.settings import SekoiaSettings
+
+log = structlog.get_logger()
+
+
+def run() -> None:
+    """Watch until SIGTERM or SIGINT.
+
+    Raises NotReady.
+    """
+    settings, kafka, sinks = WatchSettings(), KafkaSettings(), SinksSettings()
+    kafka.client_options()  # what is wrong with them is said now
+    watch = Watch(settings, kafka, load(sinks), Memory.load(settings.folder))
+    path = sinks.rules or DEFAULT_RULES
+    watch.reload = Reload(path, watch.rules, []) if path.exists() else None
+    health.serve(settings.admin_host, settings.admin_port, watch.health)
+    asyncio.run(_until_stopped(watch))
+
+
+async def _until_stopped(watch: "Watch") -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with watch:
+        looking = asyncio.create_task(watch.run(stop))
+        await asyncio.wait({looking, waiting := asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        looking.cancel()  # what was about to be told is on disk, and told after the next start
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking
+
+
+class Watch:
+    """One life of the watch."""
+
+    def __init__(self, settings: WatchSettings, kafka: KafkaSettings, rules: Rules, memory: Memory) -> None:
+        self.rules = rules
+        self.memory = memory
+        self.reload: Reload | None = None
+        self._settings = settings
+        self._kafka = kafka
+        self._rooms = settings.room_addresses()
+        self._saved: bytes | None = None
+        self._teller = Teller(kafka, rules, self._save, settings.runbook)
+        self._heartbeat = Heartbeat(settings.heartbeat_url, settings.heartbeat_every.total_seconds())
+        self._looked: float | None = None
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._http = await stack.enter_async_context(
+                httpx.AsyncClient(timeout=watch_pages.WITHIN, trust_env=False, follow_redirects=False)
+            )
+            await stack.enter_async_context(self._heartbeat)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until told to stop."""
+        while not stop.is_set():
+            await self.once()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._settings.every.total_seconds())
+
+    async def once(self) -> None:
+        """Look, remember, tell."""
+        if self.reload:
+            self.reload.look()
+        look = await self._look()
+        for change in self.memory.take(look, self._settings):
+            say = log.error if change.raised else log.info
+            say("condition_raised" if change.raised else "condition_over", condition=change.key, detail=change.detail)
+        self._save()
+        self._count()
+        there = served(look.pages.values())
+        await self._teller.tell(self.memory.untold, kafka_answers=look.kafka is not None, served=there)
+        self._looked = look.at
+        metrics.LOOKED.set(look.at)
+        metrics.UNTOLD.set(len(self.memory.untold))
+        await self._heartbeat.beat(time.monotonic(), well=not self.memory.raised and not self.memory.untold)
+
+    async def _look(self) -> Look:
+        pages, said = await asyncio.gather(watch_pages.fetch(self._http, self._rooms), watch_kafka.look(self._kafka))
+        self._settings.data.mkdir(parents=True, exist_ok=True)
+        return Look(
+            at=time.time(),
+            pages=pages,
+            kafka=said,
+            free_here=shutil.disk_usage(self._settings.data).free,
+            key_ends=_key_ends(),
+        )
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Say whether it looks, and what is raised."""
+        return self._looked is not None, {
+            "raised": self.memory.raised,
+            "untold": len(self.memory.untold),
+            "last_look": self._looked,
+        }
+
+    def _save(self) -> None:
+        """Write the state down, when it differs from what is written."""
+        now = self.memory.encoded()
+        if now != self._saved:
+            self.memory.save(self._settings.folder, now)
+            self._saved = now
+
+    def _count(self) -> None:
+        raised = Counter(key.partition("/")[0] for key in self.memory.raised)
+        for name in CONDITIONS:
+            metrics.RAISED.labels(name).set(raised[name])
+
+
+def _key_ends() -> datetime | None:
+    """Return when the API key ends; read anew each time, for `.env` may have another one by now."""
+    key = SekoiaSettings().api_key.get_secret_value()
+    return expiry(key) if key else None

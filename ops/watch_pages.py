@@ -1,0 +1,72 @@
+"""What a room's metrics page says, as the watch asks it: values by name and label; a room that is away has no page."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+LARGEST = 2 * 1024 * 1024
+"""Bytes of a page that are read."""
+
+WITHIN = 2.0
+"""Seconds a room may take to answer."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The samples of one room."""
+
+    samples: tuple[tuple[str, Mapping[str, str], float], ...]
+
+    @classmethod
+    def read(cls, text: str) -> "Page":
+        """Read a page of our own metrics.
+
+        Raises ValueError when it is not in Prometheus' text format.
+        """
+        return cls(
+            tuple(
+                (sample.name, sample.labels, sample.value)
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+                if sample.name.startswith(("tocsin_", "process_start_time"))
+            )
+        )
+
+    def series(self, name: str, label: str) -> dict[str, float]:
+        """Return the values of a metric by one label."""
+        return {labels.get(label, ""): value for found, labels, value in self.samples if found == name}
+
+    def total(self, name: str, **labels: str) -> float | None:
+        """Return the sum of a metric, of the samples with these labels; None where the room has no such metric."""
+        found = [
+            value
+            for metric, has, value in self.samples
+            if metric == name and all(has.get(key) == wanted for key, wanted in labels.items())
+        ]
+        return sum(found) if found else None
+
+
+Pages = Mapping[str, Page | None]
+"""By the name of a room; None where it did not answer."""
+
+
+async def fetch(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> Pages:
+    """Ask every room for its page, all at once."""
+    found = await asyncio.gather(*(_page(http, address) for address in addresses.values()))
+    return dict(zip(addresses, found, strict=True))
+
+
+async def _page(http: httpx.AsyncClient, address: str) -> Page | None:
+    text = bytearray()
+    try:
+        async with asyncio.timeout(WITHIN), http.stream("GET", f"{address}/metrics") as answer:
+            async for chunk in answer.aiter_bytes():
+                text += chunk
+                if len(text) > LARGEST:
+                    return None
+        return Page.read(text.decode()) if answer.is_success else None
+    except (httpx.HTTPError, TimeoutError, ValueError):
+        return None

@@ -1,0 +1,152 @@
+"""What is wrong, given one look: pure, from the rooms' pages, Kafka's answer and the canaries to conditions."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from inbox.lag import Lag
+from ops.conditions import Seen, key_of
+from ops.episodes import Tally
+from ops.watch_kafka import KafkaSaid
+from ops.watch_pages import Page, Pages
+from ops.watch_settings import WatchSettings
+
+SOON = timedelta(days=14)
+"""How long before its end an API key is worth a word."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything one look found."""
+
+    at: float
+    pages: Pages
+    kafka: KafkaSaid | None
+    free_here: int
+    """Bytes left on the disk of TOCSIN_DATA."""
+    key_ends: datetime | None = None
+    """When the API key ends, where it says so."""
+    overdue: Mapping[str, str] = field(default_factory=dict)
+    """By target: why its canary is missed; empty while it is not."""
+
+
+Tallies = dict[str, Tally]
+"""Counters of the rooms and of the topics, by name: what the watch remembers of them from look to look."""
+
+
+def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, Seen]:
+    """Return by key what is bad and what is well; the tallies take note of the look.
+
+    A key that is not in it was not heard of: `unheard` says what that means.
+    """
+    found = {key_of("kafka_away"): Seen(look.kafka is None)}
+    for name, page in look.pages.items():
+        found[key_of("room_down", name)] = Seen(page is None)
+        if page:
+            found |= _room(name, page, tallies, look.at, settings)
+            for key, said in (*_of_targets(page), *_of_the_api(page)):
+                # Several workers may tell of one thing: bad for one is bad.
+                if key not in found or said.bad:
+                    found[key] = said
+    if look.kafka:
+        found |= _groups(look.kafka.lags or (), settings)
+        found[key_of("dead_letter")] = _grew(
+            "letters", look.kafka.letters, tallies, look.at, settings, "offsets written"
+        )
+    low = look.free_here < settings.disk_free
+    found[key_of("disk_low", "data")] = Seen(low, f"{look.free_here / 1e9:.1f} GB left where TOCSIN_DATA is")
+    if look.key_ends:
+        left = look.key_ends.timestamp() - look.at
+        found[key_of("api_key_expiring")] = Seen(left < SOON.total_seconds(), f"It ends on {look.key_ends:%Y-%m-%d}")
+    for target, why in look.overdue.items():
+        found[key_of("canary_missed", target)] = Seen(bool(why), why)
+    return found
+
+
+def unheard(look: Look, condition: str) -> Seen:
+    """Return what to think of a condition nothing was heard of: nothing while a source is silent, else that it is over.
+
+    A target that was taken out of the rules, or a group that was deleted, is not in trouble any more.
+    """
+    if condition == "late":
+        silent = look.kafka is None or look.kafka.lags is None
+    else:
+        silent = look.kafka is None if condition == "dead_letter" else None in look.pages.values()
+    return Seen(None if silent else False)
+
+
+def _room(name: str, page: Page, tallies: Tallies, now: float, settings: WatchSettings) -> dict[str, Seen]:
+    found = {}
+    window = settings.window.total_seconds()
+    if (started := page.total("process_start_time_seconds")) is not None:
+        # The workers of a room take turns to answer: only one that is younger than all before was started anew.
+        tally = tallies.get(f"start/{name}", Tally())
+        tally = tallies[f"start/{name}"] = tally.take(max(started, tally.last or 0.0), now, within=window)
+        count = tally.lately(now, window)
+        found[key_of("room_restarting", name)] = Seen(count > settings.restarts, f"{count} starts lately")
+    if (waiting := page.total("tocsin_ingest_spool_events")) is not None:
+        using = bool(page.total("tocsin_ingest_spool_open")) or waiting > 0
+        found[key_of("spool_in_use", name)] = Seen(using, f"{waiting:,.0f} events wait there")
+        refused = page.total("tocsin_ingest_rejected_total", reason="not_published") or 0.0
+        found[key_of("webhooks_refused", name)] = _grew(f"refused/{name}", refused, tallies, now, settings, "refused")
+    if (free := page.total("tocsin_ingest_spool_disk_free_bytes")) is not None:
+        low = free < settings.disk_free
+        found[key_of("disk_low", name)] = Seen(low, f"{free / 1e9:.1f} GB left where the spool of {name} is")
+    if served([page]):
+        found[key_of("rules_refused", name)] = _rules(name, page, tallies, now)
+    return found
+
+
+def _rules(name: str, page: Page, tallies: Tallies, now: float) -> Seen:
+    """Say whether the last time the rules file was read ended in a refusal, however long ago."""
+    latest = {}
+    for outcome in ("refused", "adopted"):
+        value = page.total("tocsin_sink_rules_reloads_total", outcome=outcome) or 0.0
+        key = f"rules/{outcome}/{name}"
+        latest[outcome] = tallies[key] = tallies.get(key, Tally()).take(value, now, within=float("inf"), most=1)
+    if not latest["refused"].last:
+        return Seen(bad=False)  # a room that was started anew has read the file as it is
+    return Seen(max(latest["refused"].grew_at, default=0.0) > max(latest["adopted"].grew_at, default=0.0))
+
+
+def _of_targets(page: Page) -> Iterator[tuple[str, Seen]]:
+    for metric, condition in (
+        ("tocsin_sink_unavailable", "target_unavailable"),
+        ("tocsin_sink_paused", "target_paused"),
+    ):
+        for name, value in page.series(metric, "target").items():
+            yield key_of(condition, name), Seen(bool(value))
+
+
+def _of_the_api(page: Page) -> list[tuple[str, Seen]]:
+    return [
+        (key_of(condition), Seen(bool(value)))
+        for metric, condition in (
+            ("tocsin_stream_api_key_refused", "api_key_refused"),
+            ("tocsin_stream_breaker_open", "breaker_open"),
+            ("tocsin_catch_up_webhooks_silent", "webhooks_silent"),
+        )
+        if (value := page.total(metric)) is not None
+    ]
+
+
+def _groups(lags: Sequence[Lag], settings: WatchSettings) -> dict[str, Seen]:
+    oldest = settings.oldest.total_seconds()
+    return {
+        key_of("late", lag.group): Seen(
+            (lag.oldest or 0.0) > oldest or lag.records > settings.lag,
+            f"{lag.records:,} records wait, the oldest for {lag.oldest or 0.0:,.0f} s",
+        )
+        for lag in lags
+    }
+
+
+def _grew(name: str, value: float, tallies: Tallies, now: float, settings: WatchSettings, what: str) -> Seen:
+    window = settings.window.total_seconds()
+    tally = tallies[name] = tallies.get(name, Tally()).take(value, now, within=window)
+    return Seen(tally.lately(now, window) > 0, f"{value:,.0f} {what} so far")
+
+
+def served(pages: Iterable[Page | None]) -> set[str]:
+    """Return the targets whose sink answers: what is on Kafka for them is delivered."""
+    return {target for page in pages if page for target in page.series("tocsin_sink_paused", "target")}

@@ -1,0 +1,108 @@
+"""Telling of changes: through Kafka, which all sinks read, or past it where Kafka or a sink does not do its part."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from events.codec import encode
+from events.headers import as_text
+from events.records import EnrichedEvent
+from events.settings import KafkaSettings
+from events.topics import Topics
+from ops import watch_metrics as metrics
+from ops.scan import Unreachable, scan
+from ops.watch_change import Change, headers
+from ops.watch_direct import Direct
+from sinks.rules import Rules
+
+WITHIN = 8.0
+"""Seconds for a record to be on the brokers; later it may still get there."""
+
+BACK = timedelta(minutes=1)
+"""How far before a change its record is looked for: clocks differ."""
+
+log = structlog.get_logger()
+
+
+class Teller:
+    """Tell operators of changes; what was told is written down with every step, by `save`."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        rules: Rules,
+        save: Callable[[], None],
+        runbook: str = "",
+        direct: Direct | None = None,
+    ) -> None:
+        self._kafka = kafka
+        self._topic = Topics(kafka.topic_prefix).enriched
+        self._rules = rules
+        self._save = save
+        self._runbook = runbook
+        self._direct = direct or Direct()
+
+    async def tell(self, untold: list[Change], *, kafka_answers: bool, served: Collection[str]) -> None:
+        """Tell what can be told now, in order; what is left stays in the list. `served` are targets whose sink runs."""
+        for change in list(untold):
+            event = change.event(self._runbook)
+            wanted = [name for name in self._rules.targets if self._rules.decide(event, name).notify]
+            carried = [name for name in wanted if kafka_answers and name in served]
+            await self._post(change, event, [name for name in wanted if name not in carried])
+            waits = [name for name in wanted if name not in carried and name not in change.told]
+            # Whom Kafka serves must not wait for one that cannot be told at all: that one's sink tells it when it is back.
+            if kafka_answers and (carried or not waits) and await self._write(change):
+                untold.remove(change)
+                self._save()
+
+    async def _post(self, change: Change, event: EnrichedEvent, names: list[str]) -> None:
+        for name in names:
+            if await self._direct.post(self._rules.targets[name], event):
+                change.told.append(name)
+                self._save()
+                metrics.TOLD.labels("direct").inc()
+                log.info("operator_told", target=name, event_id=change.id, way="direct")
+
+    async def _write(self, change: Change) -> bool:
+        """Write the record; True when the brokers have it, once."""
+        try:
+            if change.tried and await self._is_there(change):
+                return True
+            change.tried = True
+            self._save()  # whoever is killed from here on looks first
+            await self._produce(change)
+        except (KafkaError, OSError, TimeoutError, Unreachable) as error:
+            log.warning("change_not_written", event_id=change.id, reason=repr(error))
+            return False
+        metrics.TOLD.labels("kafka").inc()
+        log.info("operator_told", event_id=change.id, way="kafka")
+        return True
+
+    async def _produce(self, change: Change) -> None:
+        event = change.event(self._runbook)
+        producer = AIOKafkaProducer(
+            **self._kafka.client_options(), acks="all", enable_idempotence=True, request_timeout_ms=int(WITHIN * 1000)
+        )
+        try:
+            async with asyncio.timeout(WITHIN):
+                await producer.start()
+                await producer.send_and_wait(self._topic, encode(event), key=change.record_key, headers=headers(event))
+        finally:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(producer.stop(), 3)
+
+    async def _is_there(self, change: Change) -> bool:
+        since = datetime.fromtimestamp(change.at, UTC) - BACK
+        async with (
+            asyncio.timeout(10 * WITHIN),
+            contextlib.aclosing(scan(self._kafka, self._topic, since=since)) as all_,
+        ):
+            async for record in all_:
+                if record.key == change.record_key and as_text(record.headers).get("event-id") == change.id:
+                    return True
+        return False

@@ -1,0 +1,204 @@
+"""The faults a drill makes on purpose, each undone when its block ends: what really breaks, never a metric that is set."""
+
+import asyncio
+import base64
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from events.topics import Topics, contract
+from sandbox.drill_site import ROOM, Site
+
+MANY = 10_000
+QUIET = 5.0
+"""Seconds without a webhook, a little more than the drill's SILENCE_AFTER."""
+
+Fault = Callable[[Site], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A fault by its name, and the condition the operators must hear of."""
+
+    name: str
+    key: str
+    what: str
+    fault: Fault
+    aside: bool = False
+    """Whether it may go on beside others, for it breaks nothing they need."""
+
+
+@asynccontextmanager
+async def _target_unavailable(site: Site) -> AsyncIterator[None]:
+    site.teams.answer_with(503, times=MANY)
+    await site.post_alert()
+    yield
+    site.teams.faults.clear()
+
+
+@asynccontextmanager
+async def _target_gone(site: Site) -> AsyncIterator[None]:
+    site.teams.answer_with(410)
+    await site.post_alert()
+    yield
+    before = site.supervisor.restarts("sink")
+    site.supervisor.kill("sink")  # a paused target is started anew, with another address where it was really gone
+    await site.back("sink", before)
+
+
+@asynccontextmanager
+async def _dead_letter(site: Site) -> AsyncIterator[None]:
+    site.teams.answer_with(400)
+    await site.post_alert()
+    yield
+
+
+@asynccontextmanager
+async def _target_slow(site: Site) -> AsyncIterator[None]:
+    site.teams.latency = 12.0
+    await site.post_alert()
+    yield
+    site.teams.latency = 0.0
+
+
+@asynccontextmanager
+async def _kafka_down(site: Site) -> AsyncIterator[None]:
+    await asyncio.to_thread(site.broker.kill)
+    yield
+    await asyncio.to_thread(site.broker.restart)
+    await site.broker.ready()
+
+
+@asynccontextmanager
+async def _kafka_refuses(site: Site) -> AsyncIterator[None]:
+    """Ask for more copies than there are brokers: Kafka answers, and takes no webhook."""
+    await _copies(site, "2")
+    posting = asyncio.create_task(site.post_alert())
+    yield
+    await _copies(site, "1")
+    await posting
+
+
+async def _copies(site: Site, count: str) -> None:
+    name = Topics(site.kafka.topic_prefix).raw
+    config = next(topic.config for topic in contract(site.kafka) if topic.name == name)
+    wanted = ConfigResource(ConfigResourceType.TOPIC, name, configs=config | {"min.insync.replicas": count})
+    admin = AIOKafkaAdminClient(**site.kafka.client_options())
+    try:
+        await admin.start()
+        await admin.alter_configs([wanted])
+    finally:
+        await admin.close()
+
+
+def _frozen(room: str) -> Fault:
+    @asynccontextmanager
+    async def fault(site: Site) -> AsyncIterator[None]:
+        site.supervisor.pause(room)
+        try:
+            yield
+        finally:
+            site.supervisor.resume(room)
+
+    return fault
+
+
+@asynccontextmanager
+async def _restarting(site: Site) -> AsyncIterator[None]:
+    for _ in range(2):
+        before = site.supervisor.restarts("ingest")
+        site.supervisor.kill("ingest")
+        await site.back("ingest", before)
+        await asyncio.sleep(1)  # long enough for the watch to see it
+    yield
+
+
+@asynccontextmanager
+async def _api_errors(site: Site) -> AsyncIterator[None]:
+    site.api.answer_with(503, times=MANY)
+    for _ in range(3):
+        await site.post_alert()
+        await asyncio.sleep(0.5)
+    yield
+    site.api.clear()
+
+
+@asynccontextmanager
+async def _key_refused(site: Site) -> AsyncIterator[None]:
+    site.api.answer_with(401, times=MANY)
+    await site.post_alert()
+    yield
+    site.api.clear()
+    before = site.supervisor.restarts("stream")
+    site.supervisor.kill("stream")  # a new key is read when it starts
+    await site.back("stream", before)
+
+
+@asynccontextmanager
+async def _key_expiring(site: Site) -> AsyncIterator[None]:
+    end = datetime.now(UTC) + timedelta(days=3)
+    parts = [orjson.dumps(each) for each in ({"alg": "none"}, {"exp": int(end.timestamp())})]
+    key = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+    file = site.folder / ".env"
+    file.write_text(f"SEKOIA_API_KEY={key}.simulated\n", encoding="utf-8")
+    yield
+    file.write_text("SEKOIA_API_KEY=simulated-key-without-an-end\n", encoding="utf-8")
+
+
+@asynccontextmanager
+async def _silence(site: Site) -> AsyncIterator[None]:
+    """Raise alerts at the API, and let no webhook come."""
+    quiet_until = time.monotonic() + QUIET
+    while time.monotonic() < quiet_until:
+        await asyncio.sleep(0.2)
+    for _ in range(2):
+        site.tenant.create_alert(oddity="")
+    yield
+    await site.post_alert()
+
+
+@asynccontextmanager
+async def _disk_low(site: Site) -> AsyncIterator[None]:
+    file = site.folder / "filled"
+    with file.open("wb") as taken:
+        await asyncio.to_thread(os.posix_fallocate, taken.fileno(), 0, 2 * ROOM)
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+@asynccontextmanager
+async def _rules_broken(site: Site) -> AsyncIterator[None]:
+    site.write_rules(site.rules.replace("notify: soc", "notify: sco"))
+    yield
+    site.write_rules(site.rules + "# put right\n")
+
+
+_ALL = (
+    Drill("target-unavailable", "target_unavailable/soc", "the Teams channel answers 503", _target_unavailable),
+    Drill("target-gone", "target_paused/soc", "the Teams channel's address is gone (410)", _target_gone),
+    Drill("target-slow", "late/soc", "the Teams channel takes twelve seconds a message", _target_slow),
+    Drill("dead-letter", "dead_letter", "the Teams channel refuses an event for good (400)", _dead_letter),
+    Drill("kafka-down", "kafka_away", "the broker is killed", _kafka_down),
+    Drill("kafka-refuses", "spool_in_use/ingest", "Kafka answers, and acknowledges no webhook", _kafka_refuses),
+    Drill("ingest-frozen", "room_down/ingest", "ingest is stopped in its tracks", _frozen("ingest")),
+    Drill("stream-frozen", "room_down/stream", "the stream is stopped in its tracks", _frozen("stream")),
+    Drill("sinks-frozen", "room_down/sinks", "the sinks, which would tell of it, are stopped", _frozen("sink")),
+    Drill("ingest-crashes", "room_restarting/ingest", "ingest is killed again and again", _restarting),
+    Drill("rules-broken", "rules_refused/sinks", "the rules file gets a mistake", _rules_broken, aside=True),
+    Drill("key-expiring", "api_key_expiring", "the API key ends in three days", _key_expiring, aside=True),
+    Drill("disk-low", "disk_low/data", "the disk is filled", _disk_low, aside=True),
+    Drill("webhooks-silent", "webhooks_silent", "alerts are raised, and no webhook comes", _silence),
+    Drill("api-errors", "breaker_open", "the Alert API answers 503", _api_errors, aside=True),
+    Drill("key-refused", "api_key_refused", "the Alert API answers 401", _key_refused),
+)
+
+DRILLS = {each.name: each for each in _ALL}

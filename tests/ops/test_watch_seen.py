@@ -1,0 +1,172 @@
+"""From one look to what is wrong, and from looks to changes that a restart neither loses nor tells twice."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.errors import NotReady
+from inbox.lag import Lag
+from ops.conditions import CONDITIONS, PAGE
+from ops.watch_kafka import KafkaSaid
+from ops.watch_pages import Page
+from ops.watch_seen import Look, seen, served
+from ops.watch_settings import WatchSettings
+from ops.watch_store import Memory
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = WatchSettings(_env_file=None)
+CALM = KafkaSaid(0, ())
+NOW = datetime(2026, 8, 1, tzinfo=UTC).timestamp()
+SINK = 'tocsin_sink_paused{target="soc"} 0.0\ntocsin_sink_unavailable{target="soc"} 0.0\n'
+INGEST = "tocsin_ingest_spool_open 0.0\ntocsin_ingest_spool_events 0.0\ntocsin_ingest_spool_disk_free_bytes 5e10\n"
+
+
+def look(at=NOW, *, sinks=SINK, kafka=CALM, free=50e9, **more):
+    pages = {"ingest": Page.read(more.pop("ingest", INGEST)), "sinks": None if sinks is None else Page.read(sinks)}
+    pages |= {name: Page.read(more.pop(name)) for name in ("stream", "stream-2") if name in more}
+    return Look(at, pages, kafka, int(free), **more)
+
+
+def bad(*looks):
+    tallies = {}
+    for each in looks:
+        found = seen(each, tallies, SETTINGS)
+    return {key for key, said in found.items() if said.bad}
+
+
+def test_all_is_well():
+    assert bad(look()) == set()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ({"kafka": None}, "kafka_away"),
+        ({"sinks": None}, "room_down/sinks"),
+        (
+            {"sinks": SINK.replace('unavailable{target="soc"} 0', 'unavailable{target="soc"} 1')},
+            "target_unavailable/soc",
+        ),
+        ({"sinks": SINK.replace('paused{target="soc"} 0', 'paused{target="soc"} 1')}, "target_paused/soc"),
+        ({"ingest": INGEST.replace("events 0", "events 3")}, "spool_in_use/ingest"),
+        ({"ingest": INGEST.replace("open 0", "open 1")}, "spool_in_use/ingest"),
+        ({"ingest": INGEST.replace("5e10", "5e8")}, "disk_low/ingest"),
+        ({"free": 1e8}, "disk_low/data"),
+        ({"stream": "tocsin_stream_api_key_refused 1.0\n"}, "api_key_refused"),
+        ({"stream": "tocsin_stream_breaker_open 1.0\n"}, "breaker_open"),
+        (
+            {"stream": "tocsin_stream_breaker_open 1.0\n", "stream-2": "tocsin_stream_breaker_open 0.0\n"},
+            "breaker_open",
+        ),
+        ({"stream": "tocsin_catch_up_webhooks_silent 1.0\n"}, "webhooks_silent"),
+        ({"kafka": KafkaSaid(0, (Lag("stream", 3, 400.0), Lag("soc", 3, 4.0)))}, "late/stream"),
+        ({"kafka": KafkaSaid(0, (Lag("stream", 200_000, None),))}, "late/stream"),
+        ({"key_ends": datetime.fromtimestamp(NOW, UTC) + timedelta(days=13)}, "api_key_expiring"),
+        ({"overdue": {"soc": "nobody confirmed it"}}, "canary_missed/soc"),
+    ],
+)
+def test_each_trouble_is_one_condition(wrong, key):
+    assert bad(look(**wrong)) == {key}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ({"kafka": KafkaSaid(7, ())}, {"kafka": KafkaSaid(9, ())}, "dead_letter"),
+        (
+            {},
+            {"ingest": INGEST + 'tocsin_ingest_rejected_total{reason="not_published"} 2.0\n'},
+            "webhooks_refused/ingest",
+        ),
+        ({}, {"sinks": SINK + 'tocsin_sink_rules_reloads_total{outcome="refused"} 1.0\n'}, "rules_refused/sinks"),
+    ],
+)
+def test_what_is_counted_is_bad_when_it_grows(before, after, key):
+    assert bad(look(**before), look(NOW + 5, **after)) == {key}
+    assert bad(look(**after), look(NOW + 5, **after)) == set()  # of old: the watch has just begun to look
+
+
+def test_rules_that_were_put_right_are_right():
+    refused = SINK + 'tocsin_sink_rules_reloads_total{outcome="refused"} 1.0\n'
+    both = refused + 'tocsin_sink_rules_reloads_total{outcome="adopted"} 1.0\n'
+    assert bad(look(), look(NOW + 5, sinks=refused), look(NOW + 5000, sinks=refused)) == {"rules_refused/sinks"}
+    assert bad(look(), look(NOW + 5, sinks=refused), look(NOW + 10, sinks=both)) == set()
+
+
+def test_a_room_that_starts_again_and_again():
+    def started(number):
+        return look(NOW + 10 * number, sinks=SINK + f"process_start_time_seconds {NOW + 10 * number}\n")
+
+    assert bad(*map(started, range(4))) == set()
+    assert bad(*map(started, range(5))) == {"room_restarting/sinks"}
+
+
+def test_workers_that_take_turns_to_answer_are_not_restarts():
+    starts = [NOW - 50, NOW - 49, NOW - 48] * 10
+    looks = [look(NOW + n, sinks=SINK + f"process_start_time_seconds {start}\n") for n, start in enumerate(starts)]
+    assert bad(*looks) == set()
+
+
+def test_whom_a_sink_serves():
+    assert served(look().pages.values()) == {"soc"}
+    assert served(look(sinks=None).pages.values()) == set()
+
+
+def test_every_condition_has_an_entry_in_the_runbook():
+    headings = {
+        line.removeprefix("## ") for line in (ROOT / PAGE).read_text("utf-8").splitlines() if line.startswith("## ")
+    }
+    assert {each.entry for each in CONDITIONS.values()} - headings == set()
+    assert len(CONDITIONS) >= 12
+
+
+AWAY = SINK.replace('unavailable{target="soc"} 0', 'unavailable{target="soc"} 1')
+TIMES = [0, 60, 121, 200, 261, 400]
+
+
+def play(looks, restarts=()):
+    """Return the ids of all changes; the memory goes through a restart before some of the looks."""
+    memory, told = Memory(), []
+    for number, each in enumerate(looks):
+        if number in restarts:
+            folder = Path("memory")
+            memory.save(folder, memory.encoded())
+            memory = Memory.load(folder)
+        told += [change.id for change in memory.take(each, SETTINGS)]
+    assert [change.id for change in memory.untold] == told
+    return told
+
+
+def test_one_message_when_it_begins_and_one_when_it_is_over():
+    looks = [look(NOW + at, sinks=AWAY if at < 200 else SINK) for at in TIMES]
+    assert play(looks) == [
+        f"tocsin/target_unavailable/soc/{int(NOW * 1000)}/raised",
+        f"tocsin/target_unavailable/soc/{int(NOW * 1000)}/recovered",
+    ]
+
+
+@given(st.sets(st.integers(0, 12)), st.lists(st.tuples(st.integers(1, 200), st.booleans()), max_size=12))
+def test_a_restart_changes_no_message(restarts, steps):
+    now, looks = NOW, []
+    for gap, away in steps:
+        now += gap
+        looks.append(look(now, sinks=AWAY if away else SINK))
+    assert play(looks, restarts) == play(looks)
+
+
+def test_a_target_that_left_the_rules_is_over_and_a_room_that_is_silent_says_nothing():
+    raised = [look(NOW, sinks=AWAY), look(NOW + 121, sinks=AWAY)]
+    gone = [look(NOW + 200, sinks="other 1\n"), look(NOW + 300, sinks="other 1\n")]
+    assert [each.rpartition("/")[2] for each in play([*raised, *gone])] == ["raised", "recovered"]
+    silent = [look(NOW + 200, sinks=None), look(NOW + 220, sinks=None)]
+    assert [each.rpartition("/")[2] for each in play([*raised, *silent])] == ["raised"]
+
+
+def test_a_file_that_is_none_is_said():
+    Path("memory").mkdir()
+    (Path("memory") / "state.json").write_text("{]")
+    with pytest.raises(NotReady, match="remove it"):
+        Memory.load(Path("memory"))
