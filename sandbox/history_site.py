@@ -149,7 +149,9 @@ async def running(folder: Path, size: Size, tenant: Tenant, say: Say) -> AsyncIt
 
 def _layout(folder: Path, kafka: KafkaSettings, ports: plan.Ports) -> plan.Layout:
     shared = {"KAFKA_PARTITIONS": str(kafka.partitions), "TOCSIN_RULES": str(folder / "tocsin.yml")}
-    extra = dict.fromkeys(("ingest", "stream", "sink"), shared) | {"archive": shared | {"ARCHIVE_FLUSH_EVERY": "30s"}}
+    extra = dict.fromkeys(("ingest", "stream", "sink"), shared) | {
+        "archive": shared | {"ARCHIVE_FLUSH_EVERY": "30s", "ARCHIVE_TOPICS": "enriched"}
+    }
     hooks = f"drill={token_urlsafe(24)}"
     tenant_url = f"http://{plan.HOST}:{ports.receivers}"
     layout = plan.Layout(folder, kafka.bootstrap_servers, ports, hooks=hooks, tenant_url=tenant_url, extra=extra)
