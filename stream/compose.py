@@ -15,8 +15,8 @@ from events.trace import TRACEPARENT, well_formed
 from stream.cache import Answer
 from stream.created import CREATED
 
-LARGE_FIELD = 4096
-"""Bytes of JSON; an alert has some fifty fields, so what is left always fits."""
+LARGE_FIELD, LARGE = 4096, MAX_ENRICHED // 2
+"""Bytes of JSON: of a field that is left out of an alert that does not fit, and of what is kept of one at most."""
 
 
 @dataclass(slots=True)
@@ -113,6 +113,17 @@ def _write(record: dict[str, Any], found: Finding, short_id: str | None, app_bas
     if len(value) <= MAX_ENRICHED or answer is None:
         return value
     alert = orjson.loads(answer.alert)
-    record["alert"] = {name: field for name, field in alert.items() if len(orjson.dumps(field)) <= LARGE_FIELD}
+    record["alert"] = _small(alert)
     record["enrichment"]["reason"] = "oversize"
     return orjson.dumps(record, option=orjson.OPT_UTC_Z)
+
+
+def _small(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that are not large, in their order, as far as they fit."""
+    kept, left = {}, LARGE
+    for name, field in alert.items():
+        size = len(name.encode()) + len(orjson.dumps(field))
+        if size <= min(LARGE_FIELD, left):
+            kept[name] = field
+            left -= size
+    return kept

@@ -106,3 +106,12 @@ def test_a_trace_goes_along_in_value_and_header_through_the_completion_too():
     assert dict(completed.headers())["traceparent"] == trace.encode()
     assert decode_enriched(completed.value).traceparent == trace
     assert b"traceparent" not in compose.first(event(), headers(), Finding("pending"), APP).value
+
+
+def test_an_alert_of_many_fields_that_are_not_large_fits_too():
+    alert = {"uuid": "u", "title": "T"} | {f"field {number}": "x" * 4000 for number in range(500)}
+    answer = Answer(orjson.dumps(alert), AT)
+    record = compose.first(event(), headers(), Finding("complete", None, answer), APP)
+    assert len(record.value) < MAX_ENRICHED
+    found = decode_enriched(record.value)
+    assert (found.alert["uuid"], found.alert["title"], found.enrichment.reason) == ("u", "T", "oversize")

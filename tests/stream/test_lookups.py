@@ -5,15 +5,16 @@ import importlib.util
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import orjson
 import pytest
 
 from events.slots import Slots
 from stream.alert_api import BatchRefused, QueryTooLong, Refused, Unavailable
-from stream.breaker import Breaker
+from stream.breaker import REST, Breaker
 from stream.budget import SETTLING, Budget
-from stream.fetching import NotFound
+from stream.fetching import AGAIN, NotFound
 from stream.lookups import Exhausted, Lookups
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
@@ -288,21 +289,60 @@ def test_names_are_asked_for_once_and_kept():
     virtual_time.run(scenario())
 
 
-def test_a_403_switches_a_kind_off_and_a_first_404_too_but_not_the_others():
+def test_a_403_switches_a_kind_off_and_three_404s_before_any_name_too_but_not_the_others():
     async def scenario():
         api = Api({"a"})
         api.named = {"community": Refused("403", permission=True), "asset": {}, "case": {COMMUNITY[1]: "C"}}
         async with asking(api) as lookups:
             await lookups.ask_names([COMMUNITY], 3.0)
             await asyncio.sleep(11)
-            await lookups.ask_names([ASSET], 3.0)
+            for number in range(3):
+                assert set(lookups.names.off) == {"community"}, "one asset that was deleted says nothing of the others"
+                await lookups.ask_names([("asset", str(UUID(int=number)))], 3.0)
+                await asyncio.sleep(11)
             assert set(lookups.names.off) == {"community", "asset"}
             await lookups.ask_names([COMMUNITY, ASSET], 3.0)
-            assert len(api.calls) == 2
+            assert len(api.calls) == 4
             await lookups.ask_names([("case", COMMUNITY[1])], 3.0)
             assert lookups.names.collect([("case", COMMUNITY[1])]) == {"case": "C"}
             assert (await lookups.ask("a", LONG_AGO, 3.0)).short_id is None
             assert not lookups.breaker.reason
+
+    virtual_time.run(scenario())
+
+
+def test_a_name_that_is_not_there_silences_several_workers_for_as_long_as_an_error_counts_and_no_longer():
+    async def scenario():
+        api, told, loop = Api({"a"}), [], asyncio.get_running_loop()
+        api.named = {"asset": {}}
+        async with asking(api) as lookups:
+            lookups.breaker.allowed_errors = 0  # others call from the same address
+            lookups.tell = lambda _reason, silent: told.append(silent)
+            await lookups.ask_names([ASSET], 3.0)
+            assert told == [pytest.approx(REST)]
+            other = Breaker(allowed_errors=0)
+            other.heard(loop.time(), "no asset", told[0])
+            assert other.silent_for(loop.time()) == pytest.approx(REST)
+            await asyncio.sleep(REST)
+            assert (await lookups.ask("a", LONG_AGO, 3.0)).short_id is None
+            assert not lookups.breaker.probing
+            assert lookups.breaker.reason == ""
+
+    virtual_time.run(scenario())
+
+
+def test_a_list_that_could_not_batch_is_tried_again_later():
+    """One odd answer of a proxy must not make four alerts a second of four hundred until the next restart."""
+
+    async def scenario():
+        api = Api((f"a{n}" for n in range(40)), batch="refused")
+        async with asking(api) as lookups:
+            assert lookups.batches is False
+            api.batch = "yes"
+            await asyncio.sleep(AGAIN)
+            await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO, None) for n in range(20)))
+            assert lookups.batches is True
+            assert max(len(call) for call in api.calls if isinstance(call, tuple)) > 10
 
     virtual_time.run(scenario())
 
