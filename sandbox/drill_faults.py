@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import os
+import sys
 import time
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -179,6 +181,23 @@ async def _disk_low(site: Site) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _canary_missed(site: Site) -> AsyncIterator[None]:
+    site.receivers.drops.add("lab")
+    await _try_canary(site)
+    yield
+    site.receivers.drops.clear()
+    await _try_canary(site)
+
+
+async def _try_canary(site: Site) -> None:
+    """Run `tocsin canary lab` where the watch runs."""
+    watch = site.rooms["watch"]
+    argv = (sys.executable, "-P", "-m", "ops", "canary", "lab")
+    done = await asyncio.create_subprocess_exec(*argv, cwd=watch.cwd, env=dict(watch.env), stdout=DEVNULL)
+    await done.wait()
+
+
+@asynccontextmanager
 async def _rules_broken(site: Site) -> AsyncIterator[None]:
     site.write_rules(site.rules.replace("notify: soc", "notify: sco"))
     yield
@@ -198,6 +217,9 @@ _ALL = (
     Drill("ingest-crashes", "room_restarting/ingest", "ingest is killed again and again", _restarting),
     Drill("rules-broken", "rules_refused/sinks", "the rules file gets a mistake", _rules_broken, aside=True),
     Drill("key-expiring", "api_key_expiring", "the API key ends in three days", _key_expiring, aside=True),
+    Drill(
+        "canary-missed", "canary_missed/lab", "a channel accepts messages and shows none", _canary_missed, aside=True
+    ),
     Drill("disk-low", "disk_low/data", "the disk is filled", _disk_low, aside=True),
     Drill("webhooks-silent", "webhooks_silent", "alerts are raised, and no webhook comes", _silence),
     Drill("api-errors", "breaker_open", "the Alert API answers 503", _api_errors, aside=True),

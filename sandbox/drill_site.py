@@ -36,8 +36,16 @@ targets:
   soc: {{type: teams, url: "{base}/teams/soc?sig=simulated", limits: [], canary: {{proof: human, every: 7d}}}}
   ops-chat: {{type: mattermost, url: "{base}/mattermost/hooks/ops"}}
   ops-hook: {{type: webhook, url: "{base}/webhook", secrets: "{secret}"}}
+  lab:
+    type: mattermost
+    url: "{base}/mattermost/hooks/lab"
+    canary:
+      proof: read_back
+      every: 1h
+      bot: {{url: "{base}/mattermost", token: {token}, channel: {channel}}}
 rules:
   - {{name: alerts, match: {{type: [alert, alert-comment]}}, notify: soc}}
+  - {{name: never, match: {{type: never}}, notify: lab}}
 unmatched: drop
 operators: [ops-chat, ops-hook]
 """
@@ -147,7 +155,9 @@ async def running(folder: Path, say: Say) -> AsyncIterator[Site]:
     async with EmbeddedKafka(folder / "kafka") as broker, serving(app) as base:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=PARTITIONS, _env_file=None)
         await topics.ensure(kafka)
-        rules = RULES.format(base=base, secret=endpoints.SECRET)
+        rules = RULES.format(
+            base=base, secret=endpoints.SECRET, token=endpoints.BOT_TOKEN, channel=endpoints.BOT_CHANNEL
+        )
         supervisor = Supervisor(lambda restart: say(str(restart)), longest_pause=FIRST_PAUSE)
         layout = _layout(folder, broker.bootstrap, base)
         site = Site(folder, kafka, broker, tenant, faults, teams, receivers, supervisor, layout, rules)
