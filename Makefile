@@ -10,8 +10,9 @@ SEED := 7
 WORKERS := 3
 BLOCK := 600
 EVENTS := 20000
+RECORDS := 1000000
 
-.PHONY: flood fuzz-ingest idle-ingest help install run test test-long lint chaos chaos-api chaos-ingest bench-e2e bench-ingest bench-sinks bench-stream bench-inbox pictures clean
+.PHONY: bench bench-e2e bench-inbox bench-ingest bench-sinks bench-stream chaos chaos-api chaos-ingest clean drill-history flood fuzz-ingest help idle-ingest install lint pictures run soak test test-long
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -54,11 +55,20 @@ chaos-ingest: install  ## break ingest and its broker at random and count what w
 flood: install  ## send a channel more than it takes: is the urgent one told, does nothing go missing? (LOW=200000 URGENT=1 AT=end KILL=0)
 	@$(BIN)/python -m sandbox.flood --low $(or $(LOW),$(if $(URGENT),0,200000)) --urgent $(or $(URGENT),1) --at $(or $(AT),end) --kill $(or $(KILL),0)
 
+drill-history: install  ## a large past with gaps in it: are they all found and mended, and does a replay hold up what is new? (RECORDS=1000000 SEED=7)
+	@$(BIN)/python -m sandbox.drill_history --records $(RECORDS) --seed $(SEED)
+
 fuzz-ingest: install  ## send ingest mutated requests on a real socket; no answer may be broken (SECONDS=60 SEED=1)
 	@$(BIN)/python tests/ingest/fuzz.py $(or $(SECONDS),60) $(SEED)
 
 idle-ingest: install  ## hold CONNECTIONS=10000 idle connections against one worker and show what they cost
 	@$(BIN)/python tests/ingest/idle.py $(or $(CONNECTIONS),10000)
+
+bench: install  ## every benchmark, short, one after the other; a table and JSON in bench/results
+	@$(BIN)/python -m bench.everything
+
+soak: install  ## does anything grow? the whole pipeline at a steady rate, memory watched (MINUTES=30 RATE=50)
+	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30) --rate $(or $(RATE),50)
 
 bench-ingest: install  ## acknowledged requests per second of ingest beside the usual endpoint and a bare ASGI callable
 	@$(BIN)/python -m bench.ingest

@@ -111,13 +111,13 @@ async def bench(folder, rates, seconds):
     async with server, EmbeddedKafka(folder / "kafka") as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=PARTITIONS, _env_file=None)
         await topics.ensure(kafka)
-        layout = _layout(folder, broker.bootstrap, server.sockets[0].getsockname()[1])
+        site = layout(folder, broker.bootstrap, server.sockets[0].getsockname()[1])
         supervisor = Supervisor(lambda restart: print(restart, file=sys.stderr))
-        with _api(layout.ports.receivers):
+        with api(site.ports.receivers):
             try:
-                for room in (each for each in plan.rooms(layout) if each.name != "archive"):
+                for room in (each for each in plan.rooms(site) if each.name != "archive"):
                     await supervisor.start(room, healthy(room))
-                sender, first = Sender(layout.hook_url), 0
+                sender, first = Sender(site.hook_url), 0
                 await sender.open()
                 for rate in rates:
                     sent = await sender.run(rate, WARM_UP + seconds, first)
@@ -144,11 +144,12 @@ def _spread(rate, delays):
     return {f"p50_ms_{rate:g}": found[49], f"p99_ms_{rate:g}": found[98]}
 
 
-def _layout(folder, bootstrap, receiver_port):
+def layout(folder, bootstrap, receiver_port):
+    """Return a pipeline whose one target is the receiver on that port."""
     rules = folder / "tocsin.yml"
     rules.write_text(RULES.format(host=plan.HOST, port=receiver_port))
     ports = plan.Ports.free()
-    layout = plan.Layout(
+    made = plan.Layout(
         data=folder,
         bootstrap=bootstrap,
         ports=ports,
@@ -161,11 +162,12 @@ def _layout(folder, bootstrap, receiver_port):
         "stream": shared | {"SEKOIA_REQUESTS_PER_SECOND": "1000000"},
         "sink": shared | {"TOCSIN_RULES": str(rules)},
     }
-    return replace(layout, extra=extra)
+    return replace(made, extra=extra)
 
 
 @contextlib.contextmanager
-def _api(port):
+def api(port):
+    """Serve the Alert API's stand-in, 20 ms an answer."""
     process = subprocess.Popen([sys.executable, "-m", "bench.stream_api", str(port), "0.02"])
     try:
         while plan.is_free(port):

@@ -23,7 +23,14 @@ _RAW = {
     "origin": _TEXT,
     "traceparent": _TEXT,
 }
-_ENRICHED = {"event-id": _TEXT, "revision": _NUMBER, "status": _TEXT, "received-at": _TIME, "urgency": _NUMBER}
+_ENRICHED = {
+    "event-id": _TEXT,
+    "revision": _NUMBER,
+    "status": _TEXT,
+    "received-at": _TIME,
+    "urgency": _NUMBER,
+    "traceparent": _TEXT,
+}
 _LETTER = {
     "stage": _TEXT,
     "target": _TEXT,

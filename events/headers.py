@@ -7,6 +7,7 @@ from typing import NamedTuple, get_args
 
 from events.identity import Kind
 from events.records import EnrichedEvent
+from events.trace import TRACEPARENT, well_formed
 
 URGENCY = "urgency"
 """Name of the header by which a reader knows what to read first."""
@@ -38,7 +39,7 @@ class RawHeaders(NamedTuple):
             ("origin", self.origin.encode()),
         ]
         if self.traceparent:
-            headers.append(("traceparent", self.traceparent.encode()))
+            headers.append((TRACEPARENT, self.traceparent.encode()))
         return headers
 
     @classmethod
@@ -57,17 +58,19 @@ class RawHeaders(NamedTuple):
             tenant=values.get("tenant", "default"),
             hook=values.get("hook", ""),
             origin=values.get("origin", "webhook"),
-            traceparent=values.get("traceparent"),
+            traceparent=well_formed(values.get(TRACEPARENT)),
         )
 
 
 def enriched_headers(event: EnrichedEvent) -> list[tuple[str, bytes]]:
     """Return the headers of an enriched record; the first two make it a dedupe mark.
 
-    `urgency` is there when the alert's urgency is known: 0 to 100, rounded down.
+    `urgency` is there when the alert's urgency is known: 0 to 100, rounded down; `traceparent` when the sender gave one.
     """
     urgency = event.urgency
     known = [] if urgency is None else [(URGENCY, str(urgency).encode())]
+    if event.traceparent:
+        known.append((TRACEPARENT, event.traceparent.encode()))
     return [
         ("event-id", event.event_id.encode()),
         ("revision", str(event.revision).encode()),

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from events.trace import well_formed
+
 _Object = Annotated[
     dict[str, Any],
     BeforeValidator(lambda value: {} if value is None else value),
@@ -71,6 +73,9 @@ class EnrichedEvent(_Record):
     tenant: str = "default"
     hook: str = ""
     origin: str = "webhook"
+    traceparent: Annotated[str | None, BeforeValidator(well_formed)] = Field(
+        None, exclude_if=lambda value: value is None, description="W3C trace context of the webhook, where it had one."
+    )
     event: WebhookEvent
     alert: dict[str, Any] | None = Field(None, description="The alert as the Alert API lists it.")
     names: dict[str, Any] = Field(default_factory=dict, description="Looked-up names: community, assets, case, report.")

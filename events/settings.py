@@ -36,6 +36,18 @@ def _is_address(text: str) -> bool:
     return match is not None and 0 < int(match[1]) < 65_536  # noqa: PLR2004 - the last port
 
 
+class VendorLimit(BaseSettings):
+    """How often all rooms together may call the vendor's API."""
+
+    model_config = SettingsConfigDict(env_prefix="SEKOIA_", env_file=".env", extra="ignore", frozen=True)
+
+    requests_per_second: float = Field(
+        4.5,
+        ge=1,
+        description="The vendor's guidance is 5 per egress address; half a request is kept for operators and mails.",
+    )
+
+
 class KafkaSettings(BaseSettings):
     """How to reach the cluster, and how its topics are named and sized."""
 

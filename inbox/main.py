@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -146,8 +147,10 @@ class _Inbox:
 
     async def _sweep(self) -> None:
         while True:
-            before = time.time() - self._settings.retention.total_seconds()
-            left = await asyncio.to_thread(sweep, self._database, before=before, keep=self._settings.keep)
+            settings = self._settings
+            before = time.time() - settings.retention.total_seconds()
+            bound = partial(sweep, before=before, keep=settings.keep, keep_bytes=settings.keep_bytes)
+            left = await asyncio.to_thread(bound, self._database)
             if left:
                 log.info("swept", threads=left)
             await asyncio.sleep(SWEEP_EVERY)

@@ -40,6 +40,9 @@ class InboxSettings(BaseSettings):
         timedelta(days=30), gt=timedelta(0), description="How long an alert nothing happens to stays in the inbox."
     )
     keep: int = Field(200_000, ge=1000, description="Notifications the inbox holds at most; the oldest make room.")
+    keep_bytes: int = Field(
+        4 * 1024**3, ge=16 * 1024**2, description="Bytes its database may take; the oldest make room."
+    )
     burst: Duration = Field(
         timedelta(minutes=15), description="Alerts of one rule or entity that follow within this time are one row."
     )

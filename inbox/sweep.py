@@ -7,17 +7,22 @@ from inbox.database import Database
 STEP = 500
 """Threads of one transaction."""
 
+FEW = 50
+"""Threads removed before it is seen whether that was enough."""
+
 LONGEST_THREAD = 1000
 """Notifications kept of one thread; its count goes on counting."""
 
 
-def sweep(database: Database, *, before: float, keep: int) -> int:
+def sweep(database: Database, *, before: float, keep: int, keep_bytes: int) -> int:
     """Remove threads nothing happened to since `before` (Unix seconds), then the oldest beyond `keep` notifications.
 
-    Returns how many threads left.
+    Then a few at a time until what is left takes `keep_bytes` of the file. Returns how many threads left.
     """
     left = 0
     while removed := _step(database, before, keep):
+        left += removed
+    while _bytes(database) > keep_bytes and (removed := _step(database, before, keep=0, step=FEW)):
         left += removed
     with database.writing() as connection:
         connection.execute("DELETE FROM deliveries WHERE at < ?", (before,))
@@ -28,10 +33,19 @@ def sweep(database: Database, *, before: float, keep: int) -> int:
     return left
 
 
-def _step(database: Database, before: float, keep: int) -> int:
+def _bytes(database: Database) -> int:
+    """Return what the data takes; the room of what was deleted is used again, and given back to nobody."""
+    with database.reading() as connection:
+        pages, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+    return int((pages - free) * size)
+
+
+def _step(database: Database, before: float, keep: int, step: int = STEP) -> int:
     with database.writing() as connection:
         (count,) = connection.execute("SELECT count(*) FROM notifications").fetchone()
-        oldest = connection.execute("SELECT id, last_at FROM threads ORDER BY newest LIMIT ?", (STEP,)).fetchall()
+        oldest = connection.execute("SELECT id, last_at FROM threads ORDER BY newest LIMIT ?", (step,)).fetchall()
         threads = []
         for thread in oldest:
             if thread["last_at"] >= before and count <= keep:

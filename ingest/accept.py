@@ -1,14 +1,12 @@
 """From a posted body to a record of the raw topic; no clock, no network."""
 
-import re
 from datetime import datetime
 from typing import NamedTuple
 
 from events.codec import parse_object
 from events.headers import RawHeaders
 from events.identity import identify
-
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+from events.trace import well_formed
 
 
 class RawRecord(NamedTuple):
@@ -33,11 +31,6 @@ def accept(
         delivery_id=delivery_id,
         received_at=received_at,
         hook=hook,
-        traceparent=_well_formed(traceparent),
+        traceparent=well_formed(traceparent.decode("latin-1")) if traceparent else None,
     )
     return RawRecord(identity.key, body, headers.to_kafka())
-
-
-def _well_formed(traceparent: bytes | None) -> str | None:
-    """Return the W3C trace context if it is one; it comes from outside, so anything else is dropped."""
-    return traceparent.decode() if traceparent and _TRACEPARENT.fullmatch(traceparent) else None

@@ -26,6 +26,10 @@ class Unreachable(NotReady):
     """No broker answers, which may pass."""
 
 
+class OtherSize(NotReady):
+    """The raw topic has other partitions than we write for: keys would go where nobody looks for them."""
+
+
 async def connect(kafka: KafkaSettings) -> Any:
     """Return a producer that knows the raw topic.
 
@@ -58,14 +62,22 @@ async def _verify(producer: Any, topic: str, partitions: int) -> None:
     if not found:
         raise NotReady(f"The topic {topic} does not exist: run `tocsin topics create`.")
     if found != partitions:
-        raise NotReady(
-            f"The topic {topic} has {found} partitions and KAFKA_PARTITIONS is {partitions}: "
-            f"set KAFKA_PARTITIONS={found}, or use another KAFKA_TOPIC_PREFIX and run `tocsin topics create`."
-        )
+        raise OtherSize(_other_size(topic, found, partitions))
+
+
+def _other_size(topic: str, found: int, partitions: int) -> str:
+    grow = f"run `tocsin topics migrate --partitions {partitions}`" if partitions > found else "use another prefix"
+    return (
+        f"The topic {topic} has {found} partitions and KAFKA_PARTITIONS is {partitions}: "
+        f"start again with KAFKA_PARTITIONS={found}, or {grow}."
+    )
 
 
 async def look(client: Any, kafka: KafkaSettings, within: float) -> str | None:
-    """Say what is wrong with the cluster, in one line, or None."""
+    """Say what is wrong with the cluster, in one line, or None.
+
+    Raises OtherSize once the topic has grown.
+    """
     topic = Topics(kafka.topic_prefix).raw
     try:
         async with asyncio.timeout(within):
@@ -74,6 +86,9 @@ async def look(client: Any, kafka: KafkaSettings, within: float) -> str | None:
         answered = False
     if not answered:
         return f"no Kafka broker answers at {kafka.bootstrap_servers}"
+    found = len(client.cluster.partitions_for_topic(topic) or ())
+    if found not in {0, kafka.partitions}:
+        raise OtherSize(_other_size(topic, found, kafka.partitions))
     leaderless = kafka.partitions - len(client.cluster.available_partitions_for_topic(topic) or ())
     if leaderless > 0:
         return f"{leaderless} of {kafka.partitions} partitions of {topic} have no leader"

@@ -15,8 +15,9 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from ingest import cluster
 from ingest.drain import Drain
-from ingest.kafka_publisher import KafkaPublisher, partition_of
+from ingest.kafka_publisher import KafkaPublisher
 from ingest.metrics import IngestMetrics
+from ingest.partitioner import partition_of
 from ingest.settings import IngestSettings
 from ingest.spool import Spool, path_of
 from ingest.spool_writer import SpoolWriter

@@ -9,14 +9,14 @@ from typing import Any, Self
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError
-from aiokafka.partitioner import murmur2
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ingest import cluster
 from ingest.accept import RawRecord
+from ingest.partitioner import partition_of
 from ingest.patience import Patience
 from ingest.publisher import NotPublished
 from ingest.readiness import Readiness
@@ -36,19 +36,14 @@ PROBE_EVERY = 2.0
 RECONNECT_EVERY = 1.0
 """Seconds between attempts to start a new producer."""
 
+CLOSED = "the raw topic is closed (max.message.bytes): `tocsin topics migrate` opens it again when it has ended"
+
 MAX_HELD = 32 * 1024 * 1024
 """Bytes of events waiting for acknowledgement; beyond it Kafka takes no more."""
 
 _PER_RECORD = 8 * 1024  # what a waiting request costs besides its body, roughly
 
 log = structlog.get_logger()
-
-
-@functools.lru_cache(maxsize=8192)
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition Kafka's Java clients choose for the key."""
-    partition: int = (murmur2(key) & 0x7FFFFFFF) % partitions
-    return partition
 
 
 class KafkaPublisher:
@@ -70,6 +65,7 @@ class KafkaPublisher:
         self._readiness = Readiness()
         self._tasks: set[asyncio.Task[None]] = set()
         self._held = 0
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Connect and check the topic.
@@ -80,7 +76,7 @@ class KafkaPublisher:
         try:
             async with asyncio.timeout(None if self._must_reach else RESTART_WITHIN):
                 await self._connect()
-        except (cluster.Unreachable, TimeoutError) as error:
+        except (cluster.Unreachable, cluster.OtherSize, TimeoutError) as error:
             if self._must_reach:
                 raise
             self._readiness.cluster(str(error) or f"no Kafka broker answers at {self._kafka.bootstrap_servers}")
@@ -120,8 +116,7 @@ class KafkaPublisher:
 
         Raises NotPublished when they do not say so in time, or when too many events wait already.
         """
-        size = len(record.value) + _PER_RECORD
-        if self._held + size > MAX_HELD:
+        if self._held + (size := len(record.value) + _PER_RECORD) > MAX_HELD:
             raise NotPublished("too many events are waiting for Kafka")
         self._held += size
         sent: list[asyncio.Future[Any]] = []
@@ -152,6 +147,7 @@ class KafkaPublisher:
         except (KafkaError, AssertionError) as error:
             self._replace(producer, error)
             raise NotPublished(repr(error)) from error
+        self._taken()
         number: int = batch.record_count()
         return number
 
@@ -171,6 +167,7 @@ class KafkaPublisher:
                 self._replace(producer, error)
                 sent.clear()
             else:
+                self._taken()
                 return
         raise NotPublished("Kafka refused the event")
 
@@ -196,31 +193,50 @@ class KafkaPublisher:
         """Let a new producer take over from one that gave up a batch."""
         if producer is not self._producer or not self._connected.is_set():
             return
-        log.warning("producer_replaced", reason=repr(error))
+        closed = isinstance(error, MessageSizeTooLargeError)  # no event is, for the topic as it must be
+        if not (closed and self._closed):
+            log.warning("producer_replaced", reason=repr(error))
+        self._closed = closed
+        if closed:
+            self._readiness.cluster(CLOSED)
         self._connected.clear()
         self._spawn(producer.stop())  # flushes: what other partitions still wait for is not lost
-        self._spawn(self._reconnect())
+        self._spawn(self._reconnect(RECONNECT_EVERY if self._closed else 0.0))
+
+    def _taken(self) -> None:
+        """Know that the topic is open: it took something."""
+        if self._closed:
+            self._closed = False
+            self._readiness.cluster(None)
 
     async def _connect(self) -> None:
         self._producer = await cluster.connect(self._kafka)
         self._connected.set()
 
-    async def _reconnect(self) -> None:
+    async def _reconnect(self, after: float = 0.0) -> None:
+        await asyncio.sleep(after)
         while True:
             try:
                 await self._connect()
+                break
             except NotReady as error:
                 self._readiness.cluster(str(error))
                 await asyncio.sleep(RECONNECT_EVERY)
-            else:
-                self._readiness.cluster(None)
-                return
+        self._readiness.cluster(CLOSED if self._closed else None)
 
     async def _probe(self) -> None:
         while True:
             await asyncio.sleep(PROBE_EVERY)
             if self._connected.is_set():
-                self._readiness.cluster(await cluster.look(self._producer.client, self._kafka, PROBE_EVERY))
+                await self._look(self._producer)
+
+    async def _look(self, producer: Any) -> None:
+        try:
+            trouble = await cluster.look(producer.client, self._kafka, PROBE_EVERY)
+        except cluster.OtherSize as error:
+            self._replace(producer, error)
+        else:
+            self._readiness.cluster(trouble or (CLOSED if self._closed else None))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

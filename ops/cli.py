@@ -25,6 +25,7 @@ from ops import (
     query_cli,
     reconcile_verb,
     replay_verb,
+    reprocess_verb,
     rules_cli,
     sandbox_verbs,
     settings_mistakes,
@@ -67,6 +68,7 @@ app.command()(doctor_verb.doctor)
 app.command()(budget_verb.budget)
 app.command()(reconcile_verb.reconcile)
 app.command()(replay_verb.replay)
+app.command()(reprocess_verb.reprocess)
 for verb in (sandbox_verbs.selftest, sandbox_verbs.broker, sandbox_verbs.drill, sandbox_verbs.simulate):
     app.command()(verb)
 

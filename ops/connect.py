@@ -136,7 +136,7 @@ def _key(region: Region) -> tuple[SekoiaSettings, tenant.Found]:
 
 def _checked(settings: SekoiaSettings, key: str) -> tuple[SekoiaSettings, tenant.Found]:
     settings = settings.model_copy(update={"api_key": SecretStr(tenant.clean_key(key))})
-    found = asyncio.run(tenant.look(settings))
+    found = asyncio.run(tenant.look(settings, tenant.budget(settings).leave))
     print(f"  The key works{f', it is named {clean(found.name, 60)}' if found.name else ''}.")
     if found.alert:
         print(f"  Newest alert: {clean(found.alert.get('short_id'), 40)} {clean(found.alert.get('title'), 100)}")

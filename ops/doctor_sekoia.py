@@ -1,6 +1,5 @@
 """The doctor's look at the vendor's API: key, permission, expiry, clock, and how many alerts a call brings."""
 
-import asyncio
 import base64
 import binascii
 import time
@@ -12,13 +11,13 @@ import httpx
 import orjson
 
 from events.errors import NotReady
+from events.slots import OperatorsBudget, Slots
 from ops import tenant
 from ops.findings import Asked, Finding, failed, skipped, split, warning, well
 from sinks.text import clean
 from stream.alert_api import PAGE, AlertApi, BatchRefused, Refused, Unavailable
 from stream.fetching import Fetching
 from stream.settings import SekoiaSettings, StreamSettings
-from stream.slots import OPERATORS, OperatorsBudget, Slots
 
 SOON = timedelta(days=14)
 """How long before its end a key is worth a word."""
@@ -31,7 +30,7 @@ _CLOCK = "switch on time synchronisation on this machine (`timedatectl set-ntp t
 
 
 async def look(_asked: Asked) -> AsyncIterator[Finding]:
-    """Ask for the key's owner, its newest alert, and for two alerts in one call; four calls, half a one a second."""
+    """Ask for the key's owner, its newest alert, and for two alerts in one call; four calls, in the slots left to the operator."""
     settings = SekoiaSettings()
     key = settings.api_key.get_secret_value()
     if not key:
@@ -40,7 +39,8 @@ async def look(_asked: Asked) -> AsyncIterator[Finding]:
         )
         return
     try:
-        found = await tenant.look(settings)
+        budget = tenant.budget(settings)
+        found = await tenant.look(settings, budget.leave)
     except NotReady as error:
         yield _refused(str(error))
         return
@@ -50,10 +50,8 @@ async def look(_asked: Asked) -> AsyncIterator[Finding]:
     )
     if (end := expiry(key)) and (left := end - datetime.now(UTC)) < SOON:
         yield warning("sekoia.expiry", f"the key ends in {left / timedelta(days=1):.0f} days, on {end:%Y-%m-%d}", _KEY)
-    await asyncio.sleep(1 / OPERATORS)
-    yield await _clock(settings)
-    await asyncio.sleep(1 / OPERATORS)
-    yield await _list(settings, StreamSettings())
+    yield await _clock(settings, budget)
+    yield await _list(settings, StreamSettings(), budget)
 
 
 def _refused(sentence: str) -> Finding:
@@ -73,11 +71,10 @@ def expiry(key: str) -> datetime | None:
         return None
 
 
-async def _clock(settings: SekoiaSettings) -> Finding:
-    apart = await _apart(settings)
+async def _clock(settings: SekoiaSettings, budget: OperatorsBudget) -> Finding:
+    apart = await _apart(settings, budget)
     if apart is not None and apart:
-        await asyncio.sleep(1 / OPERATORS)
-        apart = await _apart(settings)  # one answer may have been held up on its way
+        apart = await _apart(settings, budget)  # one answer may have been held up on its way
     if apart is None:
         return skipped("machine.clock", "not compared: the vendor's answer has no time.")
     if not apart:
@@ -86,13 +83,18 @@ async def _clock(settings: SekoiaSettings) -> Finding:
     return failed("machine.clock", f"it is {abs(apart):,.0f} s {way} the vendor's", _CLOCK)
 
 
-async def _apart(settings: SekoiaSettings) -> float | None:
+async def _apart(settings: SekoiaSettings, budget: OperatorsBudget) -> float | None:
     """Return how many seconds our clock is ahead of the vendor's, 0 where they agree, None where it tells no time."""
-    headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}", "Accept": "application/json"}
+    before = 0.0
+
+    async def leave() -> None:
+        nonlocal before
+        await budget.leave()
+        before = time.time()
+
     try:
-        async with httpx.AsyncClient(headers=headers, timeout=tenant.TIMEOUT, trust_env=False) as client:
-            before = time.time()
-            answer = await client.get(f"{settings.api()}/v1/me")
+        async with tenant.client(settings, leave) as client:
+            answer = await client.get("/v1/me")
             after = time.time()
         theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() + 0.5  # it has whole seconds
     except (httpx.HTTPError, ValueError):
@@ -101,9 +103,8 @@ async def _apart(settings: SekoiaSettings) -> float | None:
     return apart if abs(apart) > APART + after - before else 0.0
 
 
-async def _list(settings: SekoiaSettings, stream: StreamSettings) -> Finding:
-    slots = Slots(settings.requests_per_second)
-    rate, budget = slots.stream, OperatorsBudget(slots)
+async def _list(settings: SekoiaSettings, stream: StreamSettings, budget: OperatorsBudget) -> Finding:
+    rate = Slots(settings.requests_per_second).stream
     async with AlertApi(settings) as api:
         api.before_send = budget.leave
         fetching = Fetching(api, budget)

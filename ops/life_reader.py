@@ -1,5 +1,6 @@
 """Read what Kafka, the archive and this host's spool hold about one entity key, from a few places and not from all."""
 
+import asyncio
 import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from events.headers import RawHeaders, as_text, parse_time
 from events.settings import KafkaSettings
 from events.topics import Topics
-from ingest.kafka_publisher import partition_of
+from ingest.partitioner import partition_of
 from ops import archive_index, spool_look
 from ops.archive_index import Found
 from ops.scan import Reader, Span, reading
@@ -138,10 +139,9 @@ class _Partition:
         return place, (await self._reader.spans([place]))[place]
 
     async def _near(self, place: TopicPartition, span: Span, moment: datetime) -> Span:
-        first, at, last = [
-            (await self._reader.places({place: span}, time))[place]
-            for time in (moment - BEFORE, moment, moment + AFTER)
-        ]
+        times = (moment - BEFORE, moment, moment + AFTER)
+        found = await asyncio.gather(*(self._reader.places({place: span}, time) for time in times))
+        first, at, last = (each[place] for each in found)
         return Span(max(first, at - NEAR), min(last, at + NEAR))
 
     async def _read(

@@ -22,6 +22,9 @@ from sinks.rules import Rules
 REMEMBERED = timedelta(days=6)
 """How long a job can be gone on with: the redeliveries topic, where it reads what is done, is kept for seven days."""
 
+TOPIC = "topic:"
+"""Before the name of a topic that a replay goes to instead of a target."""
+
 CAUSE = "replay"
 """Header of a record that a replay wrote."""
 
@@ -47,6 +50,11 @@ class Plan:
     def span(self) -> tuple[datetime, datetime]:
         """From when, and up to when, what came in is sent again."""
         return datetime.fromisoformat(self.since), datetime.fromisoformat(self.until)
+
+    @property
+    def topic(self) -> str | None:
+        """The topic it goes to; None where it goes to a target."""
+        return self.target.removeprefix(TOPIC) if self.target.startswith(TOPIC) else None
 
     def save(self, folder: Path) -> None:
         """Write it, whole or not at all."""
@@ -77,12 +85,12 @@ class Plan:
         return plan
 
 
-def wants(plan: Plan, rules: Rules) -> Wants:
+def wants(plan: Plan, rules: Rules | None) -> Wants:
     """Return what says whether an event is meant: conditions, a rule, an alert; else what the target's rules want.
 
-    Raises NotReady for conditions or a rule that cannot be used.
+    Without rules, for a topic, everything is. Raises NotReady for conditions or a rule that cannot be used.
     """
-    if plan.rule:
+    if plan.rule and rules:
         rule = next((each for each in rules.rules if each.name == plan.rule), None)
         if rule is None:
             raise NotReady(
@@ -94,7 +102,7 @@ def wants(plan: Plan, rules: Rules) -> Wants:
     if plan.where:
         asked = compile_conditions(conditions(plan.where))
         return lambda event: _is(plan, event) and _answer(asked(Facts(event)), False)
-    if plan.alert:
+    if plan.alert or rules is None:
         return lambda event: _is(plan, event)
     # As if it came for the first time: a completion is decided on by itself, whoever was told of it as pending.
     return lambda event: rules.decide(event.model_copy(update={"revision": 0}), plan.target).notify

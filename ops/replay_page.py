@@ -15,10 +15,10 @@ from rich.text import Text
 from events.errors import NotReady
 from events.headers import isoformat
 from events.settings import KafkaSettings
-from ops import why
+from ops import replay_topic, why
 from ops.bar import Bar
 from ops.dead_letters import safe
-from ops.replay import Counts, Plan, wants
+from ops.replay import TOPIC, Counts, Plan, wants
 from ops.replay_run import Replay
 from sinks import main as sinks_main
 from sinks import shelf
@@ -47,9 +47,11 @@ def begin(
     again: bool,
     notify: bool,
 ) -> Plan:
-    """Return a new job. Raises NotReady for a target that is not there."""
-    rules = sinks_main.load(SinksSettings())
-    sinks_main.choose(rules, target, "")
+    """Return a new job. Raises NotReady for a target that is not there, or a topic that it cannot go to."""
+    if target.startswith(TOPIC):
+        replay_topic.check(KafkaSettings(), target.removeprefix(TOPIC))
+    else:
+        sinks_main.choose(sinks_main.load(SinksSettings()), target, "")
     job = uuid.uuid4().hex[:12]
     now = datetime.now(UTC)
     span = isoformat(since), isoformat(until or now)
@@ -66,7 +68,8 @@ def run(plan: Plan, *, rate: float, yes: bool) -> int:
 
     Raises NotReady, also where people would be told and the job does not say that they are to be.
     """
-    rules, notes = sinks_main.load(SinksSettings()), list[str]()
+    notes = list[str]()
+    rules = None if plan.topic and not plan.rule else sinks_main.load(SinksSettings())
     job = Replay(KafkaSettings(), plan, wants(plan, rules), why.archive_at_hand(notes))
     for note in notes:
         console.print(Text(f"note: {safe(note)}", "dim"))
@@ -76,7 +79,7 @@ def run(plan: Plan, *, rate: float, yes: bool) -> int:
         _show(plan, counts, rate)
         if not counts.left:
             return 0
-        if _disturbs(plan, rules):
+        if rules and _disturbs(plan, rules):
             raise NotReady(f"{plan.target} tells people: nothing is sent again to it without --notify.")
         if not yes:
             console.print("Nothing is sent without --yes.")
@@ -94,12 +97,13 @@ def _send(job: Replay, plan: Plan, rate: float) -> int:
     except KeyboardInterrupt:
         console.print(f"Stopped. Go on with: tocsin replay --job {plan.job}")
         return INTERRUPTED
-    console.print(Text(f"{done:,} sent to {safe(plan.target)} by job {plan.job}; it takes them after what is new."))
+    then = "" if plan.topic else "; it takes them after what is new"
+    console.print(Text(f"{done:,} sent to {safe(plan.target)} by job {plan.job}{then}."))
     return 0
 
 
 def _disturbs(plan: Plan, rules: Rules) -> bool:
-    return shelf.find(rules.targets[plan.target].type).tells_people and not plan.notify
+    return not plan.topic and shelf.find(rules.targets[plan.target].type).tells_people and not plan.notify
 
 
 def _show(plan: Plan, counts: Counts, rate: float) -> None:

@@ -14,12 +14,12 @@ from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from events.codec import decode_enriched
 from events.errors import MalformedRecord, NotReady
-from events.headers import as_text
+from events.headers import as_text, enriched_headers
 from events.identity import identify
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
-from ingest.kafka_publisher import partition_of
-from ops import life
+from ingest.partitioner import partition_of
+from ops import life, replay_topic
 from ops.letters import JOB
 from ops.life_targets import SHOWN
 from ops.replay import CAUSE, Counts, Picking, Plan, Wants, marked
@@ -54,6 +54,8 @@ class Replay:
         """Take the archive's folder too: what Kafka has no more is read there."""
         self._kafka, self._plan, self._wants, self._root = kafka, plan, wants, root
         self._topics = Topics(kafka.topic_prefix)
+        self._out = plan.topic or self._topics.redeliveries
+        self._empty = False
 
     async def count(self, progress: Progress) -> Counts:
         """Look at everything in the span. Raises NotReady, BrokenManifest."""
@@ -61,6 +63,7 @@ class Replay:
         async with reading(self._kafka) as reader:
             places = await reader.partitions(self._topics.enriched)
             numbers = [each.partition for each in places]
+            self._empty = bool(self._plan.topic) and not await replay_topic.is_there(self._kafka, reader, self._out)
             if self._plan.alert:
                 numbers = [partition_of(self._plan.alert.encode(), len(numbers))]
             for done, number in enumerate(numbers, 1):
@@ -81,13 +84,15 @@ class Replay:
 
         Raises NotReady, also when the same job runs elsewhere.
         """
+        if self._plan.topic:
+            await replay_topic.ensure(self._kafka, self._plan.topic)
         async with AIOKafkaProducer(
             **self._kafka.client_options(),
             transactional_id=f"{self._kafka.topic_prefix}replay-{self._plan.job}",  # fences off who is at this job
             acks="all",
             max_request_size=4 * MAX_ENRICHED,
         ) as producer:
-            await nothing_hidden(self._kafka, self._topics.redeliveries, OPEN_FOR)
+            await nothing_hidden(self._kafka, self._out, OPEN_FOR)
             counts = await self.count(lambda _n, _all: None)
             pace = _Pace(rate)
             done = 0
@@ -119,26 +124,25 @@ class Replay:
         try:
             async with producer.transaction():
                 for record in batch:
-                    marks = {
-                        "target": self._plan.target,
-                        "cause": CAUSE,
-                        JOB: self._plan.job,
-                        SOURCE: str(record.offset),
-                    }
-                    headers = [(name, text.encode()) for name, text in marks.items()]
-                    value = marked(record.value, self._plan.job, now)
-                    sent.append(
-                        await producer.send(
-                            self._topics.redeliveries, value, record.key, partition=number, headers=headers
-                        )
-                    )
+                    value, headers = marked(record.value, self._plan.job, now), self._headers(record)
+                    sent.append(await producer.send(self._out, value, record.key, partition=number, headers=headers))
                 await asyncio.gather(*sent)
         except (ProducerFenced, IllegalOperation):
             await asyncio.gather(*sent, return_exceptions=True)
             raise NotReady(f"Somebody else goes on with replay {self._plan.job}, so this stops.") from None
 
+    def _headers(self, record: Found) -> list[tuple[str, bytes]]:
+        """Return what says where the record is from; in a topic of one's own it has an enriched record's headers too."""
+        marks = {"cause": CAUSE, JOB: self._plan.job, SOURCE: str(record.offset)}
+        if self._plan.topic is None:
+            marks["target"] = self._plan.target
+        own = enriched_headers(decode_enriched(record.value)) if self._plan.topic else []
+        return [*own, *((name, text.encode()) for name, text in marks.items())]
+
     async def _got(self, reader: Reader, number: int) -> set[str]:
-        """Return the events that the target has."""
+        """Return the events that the target, or the topic, has."""
+        if self._plan.topic:
+            return set() if self._empty else await replay_topic.events(reader, self._out, number)
         mark = f'"target":"{self._plan.target}"'.encode()
         got = set()
         place, span = await self._span(reader, self._topics.deliveries, number, self._plan.span[0] - SLACK)
@@ -150,7 +154,9 @@ class Replay:
 
     async def _sent(self, reader: Reader, number: int) -> set[int]:
         """Return the offsets that this job has written already."""
-        place, span = await self._span(reader, self._topics.redeliveries, number, None)
+        if self._empty:
+            return set()
+        place, span = await self._span(reader, self._out, number, None)
         sent = set()
         async for record in reader.records({place: span}):
             headers = as_text(record.headers)

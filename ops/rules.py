@@ -33,10 +33,11 @@ def check(file: Path, *, ask_key: bool = False) -> None:
     for remark in remarks(rules, RulesText(file.read_text("utf-8"), str(file))):
         print(f"note: {remark}")
     if ask_key and (kinds := looked_up(rules)):
-        from ops.rules_key import refused
+        from ops import rules_key, tenant
         from stream.settings import SekoiaSettings
 
-        for said in asyncio.run(refused(SekoiaSettings(), kinds)):
+        settings = SekoiaSettings()
+        for said in asyncio.run(rules_key.refused(settings, kinds, tenant.budget(settings).leave)):
             print(f"note: {said}")
     print(f"{file}: {_count(rules.rules, 'rule')} for {_count(rules.targets, 'target')}, version {rules.version[:12]}")
 

@@ -17,6 +17,7 @@ _REFUSED = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.cod
 async def refused(
     settings: SekoiaSettings,
     kinds: set[str],
+    leave: Callable[[], Awaitable[None]],
     transport: httpx.AsyncBaseTransport | None = None,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> list[str]:
@@ -24,7 +25,7 @@ async def refused(
 
     Raises NotReady when the key itself is not good.
     """
-    found = await tenant.look(settings, transport)
+    found = await tenant.look(settings, leave, transport)
     assets = (found.alert or {}).get("assets")
     examples = {
         "community": found.community,
@@ -32,10 +33,7 @@ async def refused(
     }
     wanted = sorted(examples.keys() & (examples.keys() if "name" in kinds else kinds))
     said = []
-    headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}", "Accept": "application/json"}
-    async with httpx.AsyncClient(
-        base_url=settings.api(), headers=headers, timeout=tenant.TIMEOUT, transport=transport, trust_env=False
-    ) as client:
+    async with tenant.client(settings, leave, transport) as client:
         for kind in wanted:
             if not examples[kind]:
                 said.append(

@@ -16,6 +16,8 @@ from events.settings import KafkaSettings
 AT_A_TIME = 2_000
 FETCH = 8 * 1024 * 1024
 """Bytes of one partition in an answer of a broker."""
+AT_THE_END = 20
+"""Milliseconds a broker waits for more where there is none: it holds up the next span, and we read what is there."""
 
 Progress = Callable[[int, int], None]
 """Takes how many offsets have been passed, and of how many."""
@@ -71,6 +73,7 @@ async def reading(kafka: KafkaSettings) -> "AsyncIterator[Reader]":
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # what retention takes while we read is gone, and nothing else can be said of it
         max_partition_fetch_bytes=FETCH,
+        fetch_max_wait_ms=AT_THE_END,
     )
     try:
         await consumer.start()
@@ -88,21 +91,28 @@ class Reader:
     def __init__(self, kafka: KafkaSettings, consumer: AIOKafkaConsumer) -> None:
         self._kafka = kafka
         self._consumer = consumer
+        self._topics: dict[str, int] = {}
 
     async def partitions(self, topic: str) -> list[TopicPartition]:
         """Return the topic's partitions; a consumer knows them only of topics it subscribes to.
 
         Raises NotReady when there is no such topic.
         """
+        if topic not in self._topics:
+            self._topics = await self._sizes()
+        if topic not in self._topics:
+            raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
+        return [TopicPartition(topic, number) for number in range(self._topics[topic])]
+
+    async def _sizes(self) -> dict[str, int]:
+        # All topics: a question about one that is missing would create it where the cluster does so by itself.
         admin = AIOKafkaAdminClient(**self._kafka.client_options())
         try:
             await admin.start()
-            if topic not in await admin.list_topics():
-                raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
-            described = await admin.describe_topics([topic])
+            described = await admin.describe_topics()
         finally:
             await admin.close()
-        return [TopicPartition(topic, number) for number in range(len(described[0]["partitions"]))]
+        return {each["topic"]: len(each["partitions"]) for each in described if not each["error_code"]}
 
     async def spans(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Span]:
         """Return what the partitions hold: from the first record kept to the last that is committed."""

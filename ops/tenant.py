@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import orjson
 
 from events.errors import NotReady
+from events.slots import OperatorsBudget, Slots
 from stream.settings import SekoiaSettings
 
 TIMEOUT = 15.0
@@ -46,26 +48,49 @@ def clean_key(text: str) -> str:
     return key
 
 
-async def look(settings: SekoiaSettings, transport: httpx.AsyncBaseTransport | None = None) -> Found:
+def budget(settings: SekoiaSettings) -> OperatorsBudget:
+    """Return the share of the vendor's limit that an operator's command calls in; one for all its calls."""
+    return OperatorsBudget(Slots(settings.requests_per_second), settings.api())
+
+
+def client(
+    settings: SekoiaSettings, leave: Callable[[], Awaitable[None]], transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """Return a client that asks as the stream does: without the environment's proxies, each call when `leave` lets it."""
+
+    async def wait(_request: httpx.Request) -> None:
+        await leave()
+
+    return httpx.AsyncClient(
+        base_url=settings.api(),
+        headers={"Authorization": f"Bearer {settings.api_key.get_secret_value()}", "Accept": "application/json"},
+        timeout=TIMEOUT,
+        transport=transport,
+        trust_env=False,
+        event_hooks={"request": [wait]},
+    )
+
+
+async def look(
+    settings: SekoiaSettings,
+    leave: Callable[[], Awaitable[None]],
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Found:
     """Ask who the key belongs to, then for one alert.
 
     Raises NotReady with one sentence about the key, its permission, the region or the network.
     """
-    headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}", "Accept": "application/json"}
-    # As the stream asks: without the environment's proxies, so that what works here works there.
-    async with httpx.AsyncClient(
-        base_url=settings.api(), headers=headers, timeout=TIMEOUT, transport=transport, trust_env=False
-    ) as client:
-        who = await _get(client, settings, "/v1/me", {})
-        listed = (await _get(client, settings, "/v1/sic/alerts", _NEWEST)).get("items")
+    async with client(settings, leave, transport) as asking:
+        who = await _get(asking, settings, "/v1/me", {})
+        listed = (await _get(asking, settings, "/v1/sic/alerts", _NEWEST)).get("items")
     alerts = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     return Found(_text(who.get("name")), _text(who.get("community_uuid")), alerts[0] if alerts else None)
 
 
-async def _get(client: httpx.AsyncClient, settings: SekoiaSettings, path: str, query: dict[str, str]) -> dict[str, Any]:
+async def _get(asking: httpx.AsyncClient, settings: SekoiaSettings, path: str, query: dict[str, str]) -> dict[str, Any]:
     where = _where(settings)
     try:
-        answer = await client.get(path, params=query)
+        answer = await asking.get(path, params=query)
     except httpx.TransportError as error:
         raise NotReady(f"{where} cannot be reached ({_cause(error)}): {_advice(error)}") from None
     if answer.status_code != httpx.codes.OK:

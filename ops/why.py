@@ -184,7 +184,8 @@ async def _targets(found: Life, kafka: KafkaSettings, material: Material, rules:
     names = list(rules.targets) if rules else []
     names += sorted({slip.receipt.target for each in slips.values() for slip in each} - set(names))
     enriched = TopicPartition(Topics(kafka.topic_prefix).enriched, material.partition)
-    places = {name: await _place(kafka, name, enriched) for name in names}
+    found_at = await asyncio.gather(*(_place(kafka, name, enriched) for name in names))
+    places = dict(zip(names, found_at, strict=True))
     for event in found.events:
         found.told[event.event_id] = [
             told

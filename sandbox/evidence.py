@@ -25,6 +25,7 @@ class Raw:
     event_id: str
     kind: str
     value: bytes | None
+    key: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Enriched:
     partition: int
     offset: int
     event: EnrichedEvent
+    key: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,12 @@ async def from_topics(kafka: KafkaSettings, *, whole: bool = True) -> Evidence:
     names, evidence = Topics(kafka.topic_prefix), Evidence()
     async for record in _records(kafka, names.raw):
         headers = as_text(record.headers)
-        found = Raw(
-            record.partition, record.offset, headers.get("event-id", ""), headers.get("event-id-kind", ""), record.value
-        )
-        evidence.raw.append(found)
+        event_id, kind = headers.get("event-id", ""), headers.get("event-id-kind", "")
+        evidence.raw.append(Raw(record.partition, record.offset, event_id, kind, record.value, record.key))
     async for record in _records(kafka, names.enriched):
         event = decode_enriched(record.value)
-        evidence.enriched.append(Enriched(record.partition, record.offset, event if whole else _slim(event)))
+        event = event if whole else _slim(event)
+        evidence.enriched.append(Enriched(record.partition, record.offset, event, record.key))
     async for record in _records(kafka, names.dead_letters):
         headers = as_text(record.headers)
         source = (headers["source-topic"], int(headers["source-partition"]), int(headers["source-offset"]))

@@ -168,16 +168,17 @@ def _in_flight(kill: Kill, evidence: Evidence) -> set[str]:
 
 
 def _reordered(evidence: Evidence, first: list[Enriched]) -> Iterable[str]:
-    """Yield events that stand behind a later one of their partition, by the order in which raw first shows them.
+    """Yield events that stand behind a later one of their key, by the order in which raw first shows them.
 
-    One in another partition than raw has it is out of order too: order holds only within a partition.
+    One in another partition or under another key than raw has it is out of order too: order holds only within a key.
     """
-    place: dict[str, tuple[int, int]] = {}
+    place: dict[str, tuple[int, bytes | None, int]] = {}
     for record in sorted(evidence.raw, key=lambda record: (record.partition, record.offset)):
-        place.setdefault(record.event_id, (record.partition, record.offset))
-    last: dict[int, int] = {}
+        place.setdefault(record.event_id, (record.partition, record.key, record.offset))
+    last: defaultdict[tuple[int, bytes | None], int] = defaultdict(lambda: -1)
     for each in sorted(first, key=lambda each: (each.partition, each.offset)):
-        partition, offset = place.get(each.event.event_id, (each.partition, -1))
-        if offset < last.get(each.partition, -1) or partition != each.partition:
+        here = (each.partition, each.key)
+        *there, offset = place.get(each.event.event_id, (*here, -1))
+        if offset < last[here] or tuple(there) != here:
             yield f"enriched: {each.event.event_id}"
-        last[each.partition] = max(offset, last.get(each.partition, -1))
+        last[here] = max(offset, last[here])

@@ -27,19 +27,18 @@ def spoil(evidence: Evidence, how: str, random: Random) -> str:
         records.append(replace(chosen, offset=chosen.offset + 1_000_000))
     elif how == "invent":
         event = chosen.event.model_copy(update={"event_id": "never-sent"})
-        records.append(Enriched(chosen.partition, chosen.offset + 1_000_000, event))
+        records.append(replace(chosen, offset=chosen.offset + 1_000_000, event=event))
     else:
         _swap(records, random)
     return f"sabotage: {how} {chosen.event.event_id}"
 
 
 def _swap(records: list[Enriched], random: Random) -> None:
-    """Exchange the offsets of two neighbours of one partition."""
-    partitions: defaultdict[int, list[int]] = defaultdict(list)
+    """Exchange the offsets of two neighbours of one alert."""
+    alerts: defaultdict[tuple[int, bytes | None], list[int]] = defaultdict(list)
     for index, record in enumerate(records):
         if record.event.revision == 0:
-            partitions[record.partition].append(index)
-    indexes = random.choice([each for each in partitions.values() if len(each) > 1])
-    first, second = indexes[:2]
+            alerts[record.partition, record.key].append(index)
+    first, second = random.choice([each for each in alerts.values() if len(each) > 1])[:2]
     one, other = records[first], records[second]
     records[first], records[second] = replace(one, offset=other.offset), replace(other, offset=one.offset)

@@ -1,7 +1,7 @@
 """What only a look-up of one alert shows: its comments and countermeasures, for the targets that ask for them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,16 +21,16 @@ from sinks.text import clean
 log = structlog.get_logger()
 
 EVERY = 4.0
-"""Seconds between two look-ups: a quarter of a call a second, of what the vendor's five leave beside the stream's four
-and the operator's half."""
+"""Seconds between two look-ups: every second slot of those left beside the stream, at most."""
 
 REST, LONGEST_REST = 60.0, 600.0
 """Seconds without a look-up after any error: the vendor blocks a network for two errors within ten seconds."""
 
 DEADLINE = 3.0
-"""Seconds a look-up may take: a mail that lacks the comments is better than one that is late."""
+"""Seconds to wait for a slot, and then those a look-up may take: a mail that lacks the comments is better than one that is late."""
 
 MAX_BYTES = 2 * 1024 * 1024
+_BUSY = "too many mails at once to look all alerts up"
 _SHOWN, _TEXT, _NAME = 10, 1_000, 200
 _REFUSED = frozenset({401, 403})
 _QUERY = "?stix=false&comments=true&countermeasures=true&history=false&custom_status=true"
@@ -48,8 +48,15 @@ class Details:
 class AlertDetails:
     """Look alerts up one at a time; whatever goes wrong, the answer is Details that say so, never an error."""
 
-    def __init__(self, api: str, key: SecretStr, monotonic: Callable[[], float] | None = None) -> None:
-        self._key = key
+    def __init__(
+        self,
+        api: str,
+        key: SecretStr,
+        leave: Callable[[], Awaitable[None]],
+        monotonic: Callable[[], float] | None = None,
+    ) -> None:
+        """`leave` waits until a call may go inside the vendor's limit."""
+        self._key, self._leave = key, leave
         self._poster = Poster(SecretStr(api))
         self._monotonic = monotonic or (lambda: asyncio.get_running_loop().time())
         self._next = 0.0
@@ -66,8 +73,13 @@ class AlertDetails:
             return None
         now = self._monotonic()
         if self._refused or now < self._next:
-            return Details(lack=self._refused or "too many mails at once to look all alerts up")
+            return Details(lack=self._refused or _BUSY)
         self._next = now + EVERY
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await self._leave()
+        except TimeoutError:
+            return Details(lack=_BUSY)
         headers = {"Authorization": f"Bearer {self._key.get_secret_value()}", "Accept": "application/json"}
         path = f"/v1/sic/alerts/{quote(uuid, safe='')}{_QUERY}"
         try:

@@ -11,6 +11,7 @@ from events.codec import decode_enriched
 from events.errors import MalformedRecord, NotReady
 from events.headers import DeadLetter, as_text
 from events.records import EnrichedEvent, Receipt
+from events.trace import TRACEPARENT, trace_id
 from sinks import metrics
 from sinks.destination import Delivered, Undeliverable
 from sinks.digest import Folded, Prepared
@@ -88,9 +89,14 @@ class Delivery:
         metrics.SPARED.labels(self._target).inc()
         return True
 
+    @property
+    def broken(self) -> bool:
+        """Whether so many records in a row were refused that the mistake is more likely ours: no more are buried."""
+        return self._refused >= REFUSED_IN_A_ROW
+
     def check(self) -> None:
-        """Raise NotReady when so many records in a row were refused that the mistake is more likely ours."""
-        if self._refused >= REFUSED_IN_A_ROW:
+        """Raise NotReady when the target is `broken`."""
+        if self.broken:
             raise NotReady(
                 f"Target {self._target} refused {self._refused} events in a row, so it stops before it buries more; "
                 f"the last reason was: {self._last_reason}. Put that right and start it again."
@@ -150,13 +156,14 @@ class Delivery:
             first_at=first_at,
             last_at=self.outlet.clock(),
         )
+        self._refused += 1  # first: those on their way at the same time must not bury more than is allowed
+        if self._refused == 1:
+            trace = trace_id(as_text(record.headers).get(TRACEPARENT))
+            log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id, trace_id=trace)
+        self._last_reason = reason
         await self._ledger.bury(record, letter)
         await self._ledger.write(record, receipt)
         metrics.DEAD_LETTERS.labels(self._target, metrics.cause(reason)).inc()
-        self._refused += 1
-        if self._refused == 1:
-            log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id)
-        self._last_reason = reason
 
     def _receipt(
         self,

@@ -65,6 +65,8 @@ class Destination(ABC, Generic[S_co]):
     """Whether a person is disturbed by what comes: a replay leaves those alone unless it is told to."""
     shares: ClassVar[tuple[str, ...]] = ("url",)
     """The settings that make up a connection: targets in which they are the same share its budget."""
+    at_once: ClassVar[int] = 1
+    """How many posts may be on their way at the same time; above one, `deliver` must bear it. Order per alert holds."""
     named: ClassVar[int] = 10
     """How many events a digest of this type can name one by one."""
 

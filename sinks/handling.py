@@ -46,7 +46,10 @@ class Handler(Protocol):
         """
 
     async def finish(self) -> list[Ended]:
-        """Write down what was posted already, for the partitions are given away."""
+        """Let what is on its way land and write down what was posted, for the partitions are given away."""
+
+    async def cancel(self) -> None:
+        """Give up what is on its way: nobody waits for it any more."""
 
     def rest(self) -> None:
         """Nothing waits."""

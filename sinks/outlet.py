@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Outlet:
-    """Post to one target, one after another, whoever asks."""
+    """Post to one target, never more at once than its destination says, whoever asks."""
 
     def __init__(
         self,
@@ -44,8 +44,9 @@ class Outlet:
         self.named = destination.named
         self._destination = destination
         self._chance = chance or random.Random()  # noqa: S311 - jitter
-        self._turn = asyncio.Lock()
-        self._failures = 0
+        self.at_once = destination.at_once
+        self._turn = asyncio.Semaphore(self.at_once)
+        self._failures = self._news = 0
         self._away_since: datetime | None = None
         self._again_at = 0.0
         self.paused = ""
@@ -63,26 +64,41 @@ class Outlet:
         """Return the seconds until a post may be made, by the target's health and by its budget."""
         return max(self.away(), self.budget.wait(self.monotonic(), urgent=urgent))
 
+    @property
+    def room(self) -> int:
+        """How many may be on their way now: one while it is to be seen whether the target is back."""
+        return 1 if self._away_since else self.at_once
+
+    def claim(self, *, urgent: bool) -> bool:
+        """Take a post out of the budget, for an `attempt` to follow at once; False when it may not be made now.
+
+        Nothing else can take it between here and the attempt, whatever is awaited meanwhile.
+        """
+        if self.wait(urgent=urgent) > 0:
+            return False
+        self.budget.spend()
+        return True
+
     async def attempt(self, event: EnrichedEvent) -> Delivered | Undeliverable | None:
-        """Post once; None when the same may be posted again, after `wait`."""
+        """Make the post that was claimed; None when the same may be posted again, after `wait`."""
+        news = self._news
         try:
             delivered = await self._post(event)
         except Gone as error:
             self._stop_sending(error)
         except Unavailable as error:
-            self._gone_away(event, error)
+            self._gone_away(event, error, news)
         except TimeoutError:
-            self._gone_away(event, Unavailable(f"no end within {DEADLINE:.0f} s"))
+            self._gone_away(event, Unavailable(f"no end within {DEADLINE:.0f} s"), news)
         except Undeliverable as error:
-            self._back()
+            self._back(news)
             return error
         else:
-            self._back()
+            self._back(news)
             return delivered
         return None
 
     async def _post(self, event: EnrichedEvent) -> Delivered:
-        self.budget.spend()
         try:
             async with self._turn, asyncio.timeout(DEADLINE):
                 delivered = await self._destination.deliver(event)
@@ -92,20 +108,30 @@ class Outlet:
             self.budget.told(self.monotonic(), delivered.left)
         return delivered
 
-    def _gone_away(self, event: EnrichedEvent, error: Unavailable) -> None:
-        if self._away_since is None:
-            self._away_since = self.clock()
-            log.warning("target_unavailable", target=self.target, reason=error.reason, retry_after=error.retry_after)
-            metrics.UNAVAILABLE.labels(self.target).set(1)
-        self._failures += 1
-        seconds, now = delay(self._failures, error.retry_after, self._chance), self.monotonic()
-        self._again_at = now + seconds
-        next_at = self.clock() + timedelta(seconds=seconds)
-        self.retry = Retry(event.event_id, event.revision, self._failures, error.reason, next_at)
+    def _gone_away(self, event: EnrichedEvent, error: Unavailable, news: int) -> None:
+        now = self.monotonic()
+        if news == self._news:
+            self._news += 1
+            self._failures += 1
+            seconds = delay(self._failures, error.retry_after, self._chance)
+            self._again_at = now + seconds
+            next_at = self.clock() + timedelta(seconds=seconds)
+            self.retry = Retry(event.event_id, event.revision, self._failures, error.reason, next_at)
+            if self._away_since is None:
+                self._away_since = self.clock()
+                log.warning(
+                    "target_unavailable", target=self.target, reason=error.reason, retry_after=error.retry_after
+                )
+                metrics.UNAVAILABLE.labels(self.target).set(1)
+        else:  # on its way together with one that failed before: the same failure
+            seconds = error.retry_after or 0.0
+            self._again_at = max(self._again_at, now + seconds)
         if error.retry_after is not None:  # asked of the whole connection
             self.budget.pause(now, seconds)
 
-    def _back(self) -> None:
+    def _back(self, news: int) -> None:
+        if news != self._news:
+            return  # it set out before the target failed, and says nothing of now
         self._failures, self.retry = 0, None
         if self._away_since is not None:
             seconds = round((self.clock() - self._away_since).total_seconds(), 1)
@@ -114,6 +140,8 @@ class Outlet:
             metrics.UNAVAILABLE.labels(self.target).set(0)
 
     def _stop_sending(self, error: Gone) -> None:
+        if self.paused:
+            return
         self.paused = error.reason
         metrics.PAUSED.labels(self.target).set(1)
         log.error("target_paused", target=self.target, reason=error.reason, until="started anew with another address")

@@ -20,6 +20,12 @@ MAX_ANSWER = 64 * 1024
 DEADLINE = 30.0
 """Seconds from the first byte out to the last byte in."""
 
+KEPT = 30.0
+"""Seconds an idle connection is used again; servers close theirs after a minute or more."""
+
+_PATIENCE = httpx.Timeout(10).as_dict()
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "tocsin"}
+
 
 def check_url(url: SecretStr) -> SecretStr:
     """Accept an absolute address that can be sent as it is written and may be reached: https, or what `egress` allows.
@@ -60,6 +66,8 @@ class Poster:
         self._host = parts.hostname or ""
         secure = parts.scheme == "https"
         self._port = parts.port or (443 if secure else 80)
+        self._lines: list[httpx.AsyncHTTPTransport] = []
+        self._free: list[httpx.AsyncHTTPTransport] = []
         self._guard = egress.Guard(self._host, self._port, secure=secure, resolve=resolve)
 
     async def open(self, resources: AsyncExitStack) -> None:
@@ -67,8 +75,12 @@ class Poster:
         # Both log request lines, and the address may be the credential.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        client = httpx.AsyncClient(timeout=httpx.Timeout(10), trust_env=False, follow_redirects=False)
-        self._client = await resources.enter_async_context(client)
+        self._trust = httpx.create_ssl_context(trust_env=False)
+        resources.push_async_callback(self._close)
+
+    async def _close(self) -> None:
+        for line in self._lines:
+            await line.aclose()
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send a body and return the answer, whatever its status.
@@ -110,18 +122,33 @@ class Poster:
         parts = self._parts
         # The connection goes to the address that was checked; certificate and Host are those of the name.
         place = f"[{address}]" if ":" in address else address
-        request = self._client.build_request(
+        request = httpx.Request(
             wanted.method,
             f"{parts.scheme}://{place}:{self._port}/",
             content=wanted.body or None,
-            headers={**wanted.headers, "Host": parts.netloc, "Accept-Encoding": "identity"},
-            extensions={"target": wanted.target.encode("ascii"), "sni_hostname": self._host},
+            headers={**wanted.headers, **_HEADERS, "Host": parts.netloc},
+            extensions={"target": wanted.target.encode("ascii"), "sni_hostname": self._host, "timeout": _PATIENCE},
         )
-        response = await self._client.send(request, stream=True)
+        line = self._free.pop() if self._free else self._line()
         try:
-            return Answer(response.status_code, dict(response.headers), await _read(response, wanted.limit))
+            response = await line.handle_async_request(request)
+            try:
+                return Answer(response.status_code, dict(response.headers), await _read(response, wanted.limit))
+            finally:
+                await response.aclose()
         finally:
-            await response.aclose()
+            self._free.append(line)
+
+    def _line(self) -> httpx.AsyncHTTPTransport:
+        """Make what carries one request at a time, and keeps its connection for the next.
+
+        A pool of many connections looks at each of them for every request (ADR 5); the last one used is used first.
+        """
+        line = httpx.AsyncHTTPTransport(
+            verify=self._trust, trust_env=False, limits=httpx.Limits(max_connections=1, keepalive_expiry=KEPT)
+        )
+        self._lines.append(line)
+        return line
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:

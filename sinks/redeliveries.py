@@ -61,6 +61,8 @@ class Redeliveries:
             while seconds := outlet.wait(urgent=False):
                 await self._grip.pause(seconds)
             await self._grip.confirm({prepared.record.partition})
+            if not outlet.claim(urgent=False):
+                continue
             tries.count += 1
             result = await outlet.attempt(prepared.event)
             if result is not None:
@@ -73,6 +75,9 @@ class Redeliveries:
     async def finish(self) -> list[Ended]:
         """Nothing is posted without its receipt."""
         return []
+
+    async def cancel(self) -> None:
+        """Nothing is on its way but within a step."""
 
     def forget(self) -> None:
         """Nothing is kept between two records."""

@@ -1,7 +1,6 @@
 """The loop of one target: read ahead, have what was read delivered, commit what has come to its end."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 
@@ -13,9 +12,9 @@ from sinks.finished import Progress
 from sinks.handling import Ended, Handler, LetGo
 from sinks.partitions import Partitions
 from sinks.positions import Positions
+from sinks.reading import Reading
 from sinks.receipts import Receipts
 from sinks.scout import Scout
-from sinks.window import Window, is_urgent
 
 FINISH = 20.0
 """Seconds what is in flight gets when its partition is taken away; below the group's rebalance time-out of 30 s."""
@@ -23,13 +22,6 @@ FINISH = 20.0
 FRESH = 3.0
 """Seconds for which a confirmed membership is believed; a process frozen for longer asks first."""
 
-READ_AHEAD = 1_000
-"""Records held at once: an urgent one among them comes first."""
-
-READ_AHEAD_BYTES = 64 * 1024 * 1024
-"""What these may weigh together: reached by many large ones only."""
-
-AT_A_TIME = 500  # records taken from the client in one go
 COMMIT_EVERY = 0.1
 """Seconds between two commits while there is work."""
 
@@ -55,15 +47,14 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take a scout where urgent records are to be found beyond what is read."""
-        self._scout = scout
         self._consumer = consumer
         self._positions = positions
-        self._receipts = receipts
         self._monotonic = monotonic
         self._confirmed = 0.0
         self._partitions = Partitions(positions)
+        self._reading = Reading(consumer, self._partitions, receipts, scout)
+        self._window = self._reading.window
         self._told: dict[TopicPartition, Progress] = {}
-        self._window = Window(READ_AHEAD, READ_AHEAD_BYTES)
         self._handler: Handler | None = None
         self._stopping = False
         self._new = True
@@ -88,14 +79,17 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         Raises NotReady when positions have vanished or too many records in a row were refused.
         """
         self._handler = handler
-        while not self._stopping:
-            self._let_go.clear()
-            try:
-                await self._round(handler)
-            except NoOffsetForPartitionError:
-                self._new = True  # a partition was added, or the coordinator was still loading: `adopt` tells
-            except OffsetOutOfRangeError:
-                raise self._positions.vanished() from None
+        try:
+            while not self._stopping:
+                self._let_go.clear()
+                try:
+                    await self._round(handler)
+                except NoOffsetForPartitionError:
+                    self._new = True  # a partition was added, or the coordinator was still loading: `adopt` tells
+                except OffsetOutOfRangeError:
+                    raise self._positions.vanished() from None
+        finally:
+            await handler.cancel()
 
     async def _round(self, handler: Handler) -> None:
         if self._new and self.assigned.is_set():
@@ -127,45 +121,14 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
             if not self._let_go.is_set() and not self._new:
                 await self._settle_idle()
             return
-        backlog = self._partitions.backlog(self._consumer.last_stable_offset)
-        await self._lift(backlog)
+        backlog = self._reading.backlog
+        await self._reading.lift(backlog)
         await self._end(await handler.step(self._window, backlog, crowded=self._partitions.crowded))
         if not self.busy:
             await self._commit(self._partitions.all)  # what no rule wants: seeing it again costs nothing
 
     async def _top_up(self, seconds: float) -> bool:
-        """Read ahead as far as the bounds allow; True when something new is there."""
-        if self._window.full:
-            if seconds:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._let_go.wait(), seconds)
-            return False
-        room = min(self._window.room, AT_A_TIME)
-        batch = await self._consumer.getmany(timeout_ms=int(seconds * 1000), max_records=room)
-        if self._let_go.is_set() or self._new:
-            # Partitions changed hands meanwhile: what came may be of before or after. Read it again.
-            for partition, records in batch.items():
-                if partition in self._consumer.assignment():
-                    self._consumer.seek(partition, records[0].offset)
-            return False
-        await self._receipts.restore({partition.partition: records[0] for partition, records in batch.items()})
-        for partition, records in batch.items():
-            for record in self._partitions.new(partition, records):
-                self._window.add(record, urgent=is_urgent(record))
-        return bool(batch)
-
-    async def _lift(self, backlog: int) -> None:
-        """Have urgent records looked for beyond what is read, and take in those that were found."""
-        if self._scout is None:
-            return
-        far = backlog > AT_A_TIME or (backlog and self._window.full)
-        self._scout.follow(self._partitions.reached) if far else self._scout.rest()
-        while self._scout.found and not self._partitions.crowded:
-            found = self._scout.found.popleft()
-            # An earlier life of ours may have told it, and nothing of its partition be read yet.
-            await self._receipts.restore({record.partition: record for record in reversed(found)})
-            if group := self._partitions.lift(found):
-                self._window.lift(group)
+        return await self._reading.top_up(seconds, self._let_go, lambda: self._let_go.is_set() or self._new)
 
     async def _end(self, ended: list[Ended]) -> None:
         """Note what came to its end, and commit where something was told."""
@@ -186,7 +149,7 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         # The group hears of us meanwhile: aiokafka's heartbeats come from a task of their own.
         end, found = self._monotonic() + seconds, False
         while not found and (left := end - self._monotonic()) > 0 and not self._let_go.is_set():
-            found = await self._top_up(min(left, LOOK)) or bool(self._scout and self._scout.found)
+            found = await self._top_up(min(left, LOOK)) or self._reading.found
         if self._let_go.is_set() or self._new:
             raise LetGo
 
@@ -216,11 +179,9 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _settle_idle(self) -> None:
         """Commit the positions themselves: transaction markers occupy offsets, and lag would never become zero."""
-        try:
-            async with asyncio.timeout(1):
-                places = {tp: await self._consumer.position(tp) for tp in self._consumer.assignment()}
-        except TimeoutError:
-            return  # a partition has no position yet
+        places = await self._reading.places()
+        if places is None:
+            return
         for partition, place in places.items():
             self._partitions.of(partition, place).read_to(place)
         await self._commit(self._partitions.all)
@@ -236,12 +197,8 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Begin anew with what the group gave us."""
-        self._receipts.forget()
-        self._partitions.clear()
+        self._reading.forget()
         self._told = {}
-        self._window.clear()
-        if self._scout:
-            self._scout.forget()
         if self._handler:
             self._handler.forget()
         self._new = True

@@ -29,6 +29,8 @@ class Standby:
 
     async def tell(self, event: EnrichedEvent) -> Delivered | None:
         """Post once, marked "sent by fallback"; None when this target does not take it either."""
+        if not self._outlet.claim(urgent=True):
+            return None
         result = await self._outlet.attempt(event.model_copy(update={FALLBACK_FOR: self._instead_of}))
         if not isinstance(result, Delivered):
             return None

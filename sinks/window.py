@@ -55,16 +55,24 @@ class Held:
     key: Key
     size: int
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its partition and offset."""
+        return self.record.partition, self.record.offset
+
 
 class Window:
-    """Records read and not yet in anybody's hands."""
+    """Records that were read, and which of them are in somebody's hands.
+
+    While one of a key is, no other of that key is handed out: so the order per key is kept however many are on their way.
+    """
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most, self._most_bytes = most, most_bytes
         self._queues: dict[Key, deque[Held]] = {}
         self._urgent: OrderedDict[Key, int] = OrderedDict()
-        self._arrived: deque[Held] = deque()
-        self._taken: set[tuple[int, int]] = set()
+        self._arrived: OrderedDict[tuple[int, int], Held] = OrderedDict()
+        self._out: dict[Key, Held] = {}
         self._count = self._bytes = self.urgent = 0
 
     def __len__(self) -> int:
@@ -84,7 +92,7 @@ class Window:
         """Take a record in; its key's records come out in the order they came in."""
         held = Held(record, urgent, key_of(record), len(record.value or b""))
         self._queues.setdefault(held.key, deque()).append(held)
-        self._arrived.append(held)
+        self._arrived[held.place] = held
         self._counted(held, 1)
 
     def lift(self, records: Sequence[Record]) -> None:
@@ -94,43 +102,45 @@ class Window:
 
     @property
     def next_key(self) -> Key | None:
-        """The key that is lifted: it has an urgent record, or one behind others of its own."""
-        return next(iter(self._urgent), None)
+        """The key that is lifted: it has an urgent record, or one behind others of its own, and none that is out."""
+        return next((key for key in self._urgent if key not in self._out), None)
 
     @property
     def oldest(self) -> int | None:
         """The time of the record that came first, in milliseconds as Kafka has it."""
-        self._tidy()
-        return int(self._arrived[0].record.timestamp) if self._arrived else None
-
-    def _tidy(self) -> None:
-        while self._arrived and _place(self._arrived[0]) in self._taken:
-            self._taken.discard(_place(self._arrived.popleft()))
+        first = next(iter(self._arrived.values()), None)
+        return int(first.record.timestamp) if first else None
 
     def take(self, *, head: bool = False) -> tuple[Held, bool] | None:
-        """Return the next record, and whether it is lifted: urgent, or before an urgent one of its key.
+        """Hand out the next record, and say whether it is lifted: urgent, or before an urgent one of its key.
 
-        With `head` the one that came first, whatever else waits.
+        With `head` the one that came first, whatever else waits. It is out until `release` or `put_back`; None where
+        nothing is left but what must wait for one that is out.
         """
-        self._tidy()
-        if not self._arrived:
+        key = None if head else self.next_key
+        lifted = key is not None
+        if key is None:
+            key = next((one.key for one in self._arrived.values() if one.key not in self._out), None)
+        if key is None:
             return None
-        lifted = bool(self._urgent) and not head
-        key = next(iter(self._urgent)) if lifted else self._arrived[0].key
         held = self._queues[key].popleft()
         if not self._queues[key]:
             del self._queues[key]
-        self._taken.add(_place(held))
+        self._out[key] = held
         self._counted(held, -1)
         return held, lifted
 
+    def release(self, held: Held) -> None:
+        """Forget a record that was handed out: it came to its end, or somebody else keeps the order of its key."""
+        if self._out.get(held.key) is held:
+            del self._out[held.key], self._arrived[held.place]
+
     def put_back(self, held: Held) -> None:
-        """Take back the record that was taken last."""
+        """Take a record that was handed out back to its place; what was let go meanwhile stays away."""
+        if self._out.get(held.key) is not held:
+            return
+        del self._out[held.key]
         self._queues.setdefault(held.key, deque()).appendleft(held)
-        if _place(held) in self._taken:
-            self._taken.discard(_place(held))
-        else:
-            self._arrived.appendleft(held)
         self._counted(held, 1)
 
     def clear(self) -> None:
@@ -145,7 +155,3 @@ class Window:
             self._urgent[held.key] = self._urgent.get(held.key, 0) + sign
             if not self._urgent[held.key]:
                 del self._urgent[held.key]
-
-
-def _place(held: Held) -> tuple[int, int]:
-    return held.record.partition, held.record.offset

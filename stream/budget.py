@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import inf
 
-from stream.slots import Slots
+from events.slots import Slots
 
 SETTLING = 2.0
 """Seconds before a new share may be used: its former owner may have used it a moment ago."""

@@ -11,6 +11,7 @@ import orjson
 from events.headers import RawHeaders, isoformat
 from events.records import WebhookEvent
 from events.topics import MAX_ENRICHED
+from events.trace import TRACEPARENT, well_formed
 from stream.cache import Answer
 from stream.created import CREATED
 
@@ -28,6 +29,7 @@ class Enriched:
     value: bytes
     revision: int = 0
     created: str = ""
+    traceparent: str | None = None
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Return its headers; they make it a dedupe mark."""
@@ -39,6 +41,8 @@ class Enriched:
         ]
         if self.created:
             headers.append((CREATED, self.created.encode()))
+        if self.traceparent:
+            headers.append((TRACEPARENT, self.traceparent.encode()))
         return headers
 
 
@@ -61,6 +65,7 @@ def first(event: WebhookEvent, headers: RawHeaders, found: Finding, app_base: st
         "tenant": headers.tenant,
         "hook": headers.hook,
         "origin": headers.origin,
+        **({TRACEPARENT: headers.traceparent} if headers.traceparent else {}),
         "event": {
             "type": event.type,
             "action": event.action,
@@ -71,7 +76,7 @@ def first(event: WebhookEvent, headers: RawHeaders, found: Finding, app_base: st
     }
     short_id = event.short_id if event.alert_uuid else None
     value = _write(record, found, short_id, app_base)
-    return Enriched(headers.event_id, headers.received_at, found.status, value, 0, created)
+    return Enriched(headers.event_id, headers.received_at, found.status, value, 0, created, headers.traceparent)
 
 
 def completion(value: bytes, found: Finding, app_base: str) -> Enriched:
@@ -82,7 +87,8 @@ def completion(value: bytes, found: Finding, app_base: str) -> Enriched:
     record["revision"] = 1
     received_at = datetime.fromisoformat(record["received_at"])
     written = _write(record, found, short_id, app_base)
-    return Enriched(record["event_id"], received_at, found.status, written, 1)
+    traceparent = well_formed(record.get(TRACEPARENT))
+    return Enriched(record["event_id"], received_at, found.status, written, 1, traceparent=traceparent)
 
 
 @lru_cache(maxsize=20_000)

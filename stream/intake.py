@@ -13,6 +13,7 @@ from events.errors import MalformedRecord
 from events.headers import DeadLetter, RawHeaders, originals
 from events.identity import identify
 from events.topics import Topics
+from events.trace import trace_id
 from stream.compose import Enriched
 from stream.created import created_by_webhook, is_known, marks_of
 from stream.enrich import Enricher
@@ -41,6 +42,7 @@ class Work:
     received_at: datetime
     marks: Sequence[bytes] = ()
     result: "asyncio.Task[Enriched] | Enriched | Output | None" = None
+    written: bool = False
 
     @property
     def done(self) -> bool:
@@ -76,7 +78,7 @@ class Intake:
             marks: tuple[bytes, ...] = (digest(self._place(record)),)
             if not self._new(marks, "", received_at):
                 return Work(record, received_at)
-            return Work(record, received_at, marks, self._letter(record, str(error)))
+            return Work(record, received_at, marks, self._letter(record, str(error), headers))
         if headers is None:  # produced by somebody else: named as ingest would, the record itself being the delivery
             name = identify(body, record.value or b"", self._place(record))
             headers = RawHeaders(name.event_id, name.kind, self._place(record), received_at, origin="unknown")
@@ -97,8 +99,9 @@ class Intake:
     def _place(self, record: RawRecord) -> str:
         return dead_letter_mark(self._topics.raw, self._partition, record.offset)
 
-    def _letter(self, record: RawRecord, reason: str) -> Output:
-        log.warning("dead_letter", partition=self._partition, offset=record.offset, reason=reason)
+    def _letter(self, record: RawRecord, reason: str, headers: RawHeaders | None) -> Output:
+        trace = trace_id(headers.traceparent) if headers else None
+        log.warning("dead_letter", partition=self._partition, offset=record.offset, reason=reason, trace_id=trace)
         letter = DeadLetter("stream", reason, self._topics.raw, self._partition, record.offset)
         return Output(
             self._topics.dead_letters, record.key, record.value, letter.to_kafka() + originals(record.headers)

@@ -9,6 +9,7 @@ import structlog
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
+from events.slots import Slots
 from events.topics import Topics
 from stream import app as faust_app
 from stream import positions, watchdog
@@ -20,7 +21,6 @@ from stream.enrich import Enricher
 from stream.gossip import Gossip
 from stream.lookups import Lookups
 from stream.settings import SekoiaSettings, StreamSettings
-from stream.slots import Slots
 from stream.worker import Worker
 
 log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""One owned partition: take its records in order, drop what was seen, complete the rest, write, acknowledge."""
+"""One owned partition: take its records, drop what was seen, complete the rest, write, acknowledge."""
 
 import asyncio
 from collections import deque
@@ -9,6 +9,7 @@ import structlog
 
 from events.topics import Topics
 from stream import metrics
+from stream.backlog import Backlog
 from stream.completions import Completed, Completions, pending_of
 from stream.compose import Enriched
 from stream.enrich import Enricher
@@ -54,8 +55,8 @@ class Partition:
         self._window = window
         self._now = now
         self._records: deque[RawRecord] = deque()
-        self._work: deque[Work] = deque()
-        self._arrived, self._begun, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._backlog = Backlog()
+        self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._paused = False
         self._restored: Restored | None = None
         self._completions = Completions(enricher, self._write_completed, now)
@@ -68,13 +69,13 @@ class Partition:
     @property
     def waiting(self) -> int:
         """Records taken and not yet acknowledged."""
-        return len(self._records) + len(self._work)
+        return len(self._records) + len(self._backlog)
 
     @property
     def oldest(self) -> float:
         """When the oldest of them was received, or appended (seconds since 1970); infinite when none waits."""
-        if self._work:
-            return float(self._work[0].received_at.timestamp())
+        if oldest := self._backlog.oldest:
+            return oldest.timestamp()
         return self._records[0].timestamp / 1000 if self._records else float("inf")
 
     @property
@@ -124,42 +125,33 @@ class Partition:
         intake = Intake(self.number, self._topics, self._enricher, restored.marks, self._now)
         while True:
             await self._arrived.wait()
-            while len(self._work) >= AHEAD:
+            while len(self._backlog) >= AHEAD:
                 self._room.clear()
                 await self._room.wait()
             for _ in range(min(TURN, len(self._records))):
-                self._work.append(intake.begin(self._records.popleft()))
+                self._backlog.add(intake.begin(self._records.popleft()))
             if not self._records:
                 self._arrived.clear()
-            self._begun.set()
             await asyncio.sleep(0)
 
     async def _write(self, restored: Restored) -> None:
-        """Write what is finished, from the head only, so that order and offsets have no gap."""
         while True:
-            while not self._work:
-                self._begun.clear()
-                await self._begun.wait()
-            if isinstance(task := self._work[0].result, asyncio.Task):
-                await task
-            if self._records and len(self._work) < GROUP:  # a transaction costs as much as some hundred records
+            await self._backlog.some.wait()
+            if self._records and self._backlog.writable < GROUP:  # a transaction costs as much as some hundred records
                 await asyncio.sleep(GATHER)
-            await self._save(restored, self._finished())
-
-    def _finished(self) -> list[Work]:
-        group: list[Work] = []
-        while self._work and len(group) < GROUP and self._work[0].done:
-            group.append(self._work.popleft())
-        self._room.set()
-        return group
+            await self._save(restored, self._backlog.take(GROUP))
 
     async def _save(self, restored: Restored, group: list[Work]) -> None:
-        """Write a group in one transaction, acknowledge it, and write a checkpoint when one is due."""
+        """Write a group in one transaction, acknowledge what has no gap before it, write a checkpoint when one is due."""
         works = [work for work in group if work.result is not None]
         outputs = [self._output(work) for work in works]
         await self._outbox.write(lambda: outputs, lambda offsets: self._wrote(restored, works, offsets))
-        self._acknowledge(group)
-        last = min(group[-1].received_at, self._now())
+        metrics.DEDUPLICATED.inc(len(group) - len(works))
+        if not (finished := self._backlog.wrote(group)):
+            return
+        self._acknowledge(finished)
+        # Marks are kept by what is acknowledged: a new owner begins right behind it.
+        last = min(finished[-1].received_at, self._now())
         restored.marks.expire(last)
         now, limit = asyncio.get_running_loop().time(), (last - self._window).timestamp()
         if restored.ledger.due(now):
@@ -203,10 +195,10 @@ class Partition:
 
         await self._outbox.write(lambda: outputs, wrote)
 
-    def _acknowledge(self, group: list[Work]) -> None:
-        self.acknowledged += len(group)
-        self._finish(group[-1].record.offset)
-        metrics.DEDUPLICATED.inc(sum(work.result is None for work in group))
+    def _acknowledge(self, finished: list[Work]) -> None:
+        self.acknowledged += len(finished)
+        self._finish(finished[-1].record.offset)
+        self._room.set()
         if self._paused and self.waiting < AHEAD // 2:
             self._paused = False
             self._pause(False)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from events.settings import Duration
+from events.settings import Duration, VendorLimit
 
 Region = Literal["FRA1", "FRA2", "MCO1", "UAE1", "USA1", "SGP1"]
 
@@ -38,7 +38,7 @@ class StreamSettings(BaseSettings):
     )
 
 
-class SekoiaSettings(BaseSettings):
+class SekoiaSettings(VendorLimit):
     """Where the vendor's API and web application are, and the key."""
 
     model_config = SettingsConfigDict(env_prefix="SEKOIA_", env_file=".env", extra="ignore", frozen=True)
@@ -47,9 +47,6 @@ class SekoiaSettings(BaseSettings):
     region: Region = Field("FRA1", description="Preset of the two addresses below.")
     api_base: str = Field("", description="Address to which /v1/… is appended; default by region.")
     app_base: str = Field("", description="Address of the web application, for links; default by region.")
-    requests_per_second: float = Field(
-        4.5, ge=1, description="The vendor's guidance is 5 per egress address; half a request is kept for operators."
-    )
 
     def api(self) -> str:
         """Return the API's base without a trailing slash or `/v1`."""

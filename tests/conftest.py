@@ -76,3 +76,11 @@ def kafka_settings(kafka: str, topic_prefix: str) -> KafkaSettings:
     settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix=topic_prefix, partitions=4)
     asyncio.run(topics.ensure(settings))
     return settings
+
+
+@pytest.fixture
+def kafka3_settings(kafka3: EmbeddedKafka, topic_prefix: str) -> KafkaSettings:
+    """Like `kafka_settings`, on three brokers: three copies, of which two must be in sync."""
+    settings = KafkaSettings(bootstrap_servers=kafka3.bootstrap, topic_prefix=topic_prefix, partitions=4)
+    asyncio.run(topics.ensure(settings))
+    return settings

@@ -62,15 +62,21 @@ export async function load() {
 
 // What was marked in another tab while this one heard nothing.
 export async function remark() {
-  const before = marks;
-  const found = await ask("/rows?" + address()).then((answer) => answer.json()).catch(() => null);
-  if (!found) return;
-  if (before !== marks) return remark();  // told of a mark meanwhile: this answer may be older
-  for (const row of parse(found.html)) {
-    const shown = document.getElementById(row.id);
-    if (shown && key(shown) === key(row)) paint(shown, row.classList.contains("unread"));
+  const before = marks, query = address();
+  let left = tops().length;
+  while (left > 0) {  // page by page, as far down as somebody went
+    const found = await ask("/rows?" + query).then((answer) => answer.json()).catch(() => null);
+    if (!found) return;
+    if (before !== marks) return remark();  // told of a mark meanwhile: this answer may be older
+    const rows = parse(found.html);
+    for (const row of rows) {
+      const shown = document.getElementById(row.id);
+      if (shown && key(shown) === key(row)) paint(shown, row.classList.contains("unread"));
+    }
+    count(found.unread);
+    left = found.older ? left - rows.length : 0;
+    query.set("before", found.older);
   }
-  count(found.unread);
 }
 
 export async function older() {

@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from events.errors import NotReady
 from events.records import EnrichedEvent
+from events.settings import VendorLimit
+from events.slots import OperatorsBudget, Slots
 from sinks import egress
 from sinks.alert_details import AlertDetails, Details
 from sinks.destination import Delivered, Destination, TargetSettings, Unavailable, Undeliverable
@@ -101,8 +103,11 @@ class Email(Destination[EmailSettings]):
         """
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         key = self.settings.api_key
-        self._details = AlertDetails(self.settings.api.get_secret_value(), key) if key else None
-        if self._details:
+        self._details = None
+        if key:
+            api = self.settings.api.get_secret_value()
+            budget = OperatorsBudget(Slots(VendorLimit().requests_per_second), api)
+            self._details = AlertDetails(api, key, budget.leave)
             await self._details.open(self.resources)
         self._name = _own_name(self.settings.sender)
         self._tls = await asyncio.to_thread(_trust, self.settings.ca_file)

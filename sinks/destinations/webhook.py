@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from events.codec import encode
 from events.errors import MalformedRecord
 from events.records import EnrichedEvent, WebhookEvent
+from events.trace import TRACEPARENT, child
 from sinks import responses
 from sinks.destination import Delivered, Destination, TargetSettings, Undeliverable
 from sinks.posting import Poster, check_url
@@ -43,6 +44,7 @@ class Webhook(Destination[WebhookSettings]):
 
     Settings = WebhookSettings
     tells_people = False
+    at_once = 32
     named = 500
 
     async def open(self) -> None:
@@ -59,6 +61,8 @@ class Webhook(Destination[WebhookSettings]):
         except MalformedRecord as error:
             raise Undeliverable(str(error)) from None
         headers = sign(self.settings.secrets, message_id(event), datetime.now(UTC), body)
+        if event.traceparent and (step := child(event.traceparent)):
+            headers[TRACEPARENT] = step
         answer = await self._poster.post(body, {"Content-Type": "application/json", **headers})
         responses.check(answer)
         return Delivered(f"HTTP {answer.status}")

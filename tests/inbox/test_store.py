@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -21,6 +22,8 @@ from inbox.store import Batch, Store, Superseded
 from inbox.sweep import LONGEST_THREAD, sweep
 from tests.inbox.conftest import NOW, PLACE, Inbox, alert, event
 
+PLENTY, LITTLE = 1 << 40, 4 << 20
+"""Bytes."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -209,18 +212,29 @@ def test_kill_9_doubles_and_loses_nothing(tmp_path):
 def test_retention_bounds_age_number_and_length(inbox):
     inbox.take(*(event(n, at=n) for n in range(1100)))
     inbox.take(event(1, at=5000))
-    assert sweep(inbox.database, before=NOW.timestamp() + 100, keep=10_000) == 99
-    assert sweep(inbox.database, before=0, keep=500) == 502
+    assert sweep(inbox.database, before=NOW.timestamp() + 100, keep=10_000, keep_bytes=PLENTY) == 99
+    assert sweep(inbox.database, before=0, keep=500, keep_bytes=PLENTY) == 502
     assert rows(inbox)[0]["title"] == "Alert 1"
     with inbox.database.reading() as connection:
         tables = ("notifications", "bodies")
         left = [connection.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in tables]  # noqa: S608
     assert left == [500, 500]
     inbox.take(*(event(1, action="updated", at=6000 + n) for n in range(LONGEST_THREAD + 5)))
-    sweep(inbox.database, before=0, keep=10_000)
+    sweep(inbox.database, before=0, keep=10_000, keep_bytes=PLENTY)
     with inbox.database.reading() as connection:
         query = "SELECT count(*) FROM notifications WHERE thread = (SELECT id FROM threads ORDER BY newest DESC)"
         assert connection.execute(query).fetchone()[0] == LONGEST_THREAD
+
+
+def test_retention_bounds_the_bytes_too_and_the_newest_stay(inbox):
+    inbox.take(*(event(n, at=n, of=alert(n, details=Random(n).randbytes(10_000).hex())) for n in range(400)))
+    left = sweep(inbox.database, before=0, keep=10_000, keep_bytes=LITTLE)
+    assert 50 <= left < 400
+    assert sweep(inbox.database, before=0, keep=10_000, keep_bytes=LITTLE) == 0
+    with inbox.database.reading() as connection:
+        (oldest,) = connection.execute("SELECT min(received_at) FROM notifications").fetchone()
+        (newest,) = connection.execute("SELECT max(received_at) FROM notifications").fetchone()
+    assert (newest, oldest) == (NOW.timestamp() + 399, NOW.timestamp() + left)
 
 
 def test_threads_that_come_and_go_leave_no_connections(inbox):

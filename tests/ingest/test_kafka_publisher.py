@@ -12,7 +12,8 @@ from events.errors import NotReady
 from events.settings import KafkaSettings
 from ingest import cluster, kafka_publisher
 from ingest.accept import RawRecord
-from ingest.kafka_publisher import KafkaPublisher, partition_of
+from ingest.kafka_publisher import KafkaPublisher
+from ingest.partitioner import partition_of
 from ingest.publisher import NotPublished
 
 RECORD = RawRecord(b"3b0f6a52-7d1e-4c7a-9f0b-5a1f2f0c9d11", b"{}", [("event-id", b"e")])
@@ -221,7 +222,10 @@ def test_what_is_wrong_with_the_cluster_is_told():
     async def update():
         return answers
 
-    known = SimpleNamespace(available_partitions_for_topic=lambda topic: available)
+    known = SimpleNamespace(
+        available_partitions_for_topic=lambda topic: available, partitions_for_topic=lambda topic: set(range(there))
+    )
+    there = 12
     client = SimpleNamespace(force_metadata_update=update, cluster=known)
 
     async def look():
@@ -232,5 +236,8 @@ def test_what_is_wrong_with_the_cluster_is_told():
     assert asyncio.run(look()) == "1 of 12 partitions of p.raw.v1 have no leader"
     available = None
     assert "12 of 12" in (asyncio.run(look()) or "")
+    there = 24
+    with pytest.raises(cluster.OtherSize, match="KAFKA_PARTITIONS=24"):
+        asyncio.run(look())
     answers = False
     assert "no Kafka broker answers" in (asyncio.run(look()) or "")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ingest.accept import RawRecord
-from ingest.kafka_publisher import partition_of
+from ingest.partitioner import partition_of
 from ingest.publisher import NotPublished
 from ingest.spool import Entry, Spool
 from ingest.spool_writer import SpoolWriter

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from events import slots
 from events.settings import KafkaSettings
-from ops import doctor, doctor_sekoia, topics
+from ops import doctor, topics
 from ops.findings import Asked, Finding
 from sandbox import alert_api
 from sandbox.alert_gate import API_KEY
@@ -24,7 +25,6 @@ from sandbox.quirks import Quirks
 from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
 from sandbox.tenant import Tenant
-from stream import slots
 from tests.ingest.processes import TOKEN, free_ports, ingest
 from tests.integration.secured_kafka import SecuredKafka
 
@@ -78,8 +78,7 @@ async def site(kafka: KafkaSettings, secured: SecuredKafka, env: pytest.MonkeyPa
 
 
 def _make_the_machine_quick(env: pytest.MonkeyPatch) -> None:
-    for module in (doctor_sekoia, slots):
-        env.setattr(module, "OPERATORS", 2.25)  # every second slot; the simulated firewall bears it too
+    env.setattr(slots, "OPERATORS", 2.25)  # every second slot; the simulated firewall bears it too
     resolve = socket.getaddrinfo
     env.setattr(
         socket,

@@ -16,7 +16,8 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from ingest import cluster, kafka_publisher
 from ingest.accept import RawRecord, accept
-from ingest.kafka_publisher import KafkaPublisher, partition_of
+from ingest.kafka_publisher import KafkaPublisher
+from ingest.partitioner import partition_of
 from ingest.publisher import NotPublished
 from ops import topics
 

@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from events.codec import decode_enriched, encode
+from events.errors import NotReady
 from events.headers import as_text, enriched_headers
 from events.records import EnrichedEvent, Enrichment, Receipt, WebhookEvent
 from events.settings import KafkaSettings
@@ -135,3 +136,39 @@ def test_the_command_counts_and_tells_people_only_when_told(
     assert replay_page.run(plan(target="chat", notify=True), rate=1000, yes=True) == 0
     assert len(asyncio.run(redelivered(kafka_settings))) == EVENTS // 2
     assert replay_page.resume("j1").target == "chat"
+
+
+def test_a_topic_of_ones_own_gets_everything_once(kafka_settings: KafkaSettings) -> None:
+    name = f"{kafka_settings.topic_prefix}mine"
+
+    async def went(job: str, **more: object) -> int:
+        one = plan(job, target=f"topic:{name}", **more)
+        return await Replay(kafka_settings, one, wants(one, None), None).send(10_000, lambda _n, _all: None)
+
+    async def scenario() -> None:
+        await fill(kafka_settings)
+        one = plan("t1", target=f"topic:{name}")
+        counts = await Replay(kafka_settings, one, wants(one, None), None).count(lambda _n, _all: None)
+        assert (counts.wanted, counts.left) == (EVENTS, EVENTS)  # before there is such a topic
+        assert await went("t1") == EVENTS
+        assert (await went("t1"), await went("t2")) == (0, 0)
+        assert await went("t3", where="type: case", again=True) == EVENTS // 2
+        found = [(record.key, as_text(record.headers), record) async for record in scan(kafka_settings, name)]
+        assert Counter(headers["event-id"] for _, headers, _ in found) == Counter(
+            {f"c/{n}": 1 if n % 2 else 2 for n in range(EVENTS)}
+        )
+        for key, headers, record in found:
+            read = decode_enriched(record.value)
+            assert (key, headers["event-id"]) == (read.event_id.replace("c/", "u").encode(), read.event_id)
+            assert headers.items() >= {"status": "complete", "revision": "0", "cause": "replay"}.items()
+            assert read.model_extra
+            assert read.model_extra["replay"]["job"] == headers["job-id"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("name", ["tocsin.raw.v1", "__consumer_offsets", "a b", "", ".."])
+def test_no_replay_goes_to_a_topic_of_the_pipeline(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    with pytest.raises(NotReady, match="topic"):
+        replay_page.begin(f"topic:{name}", BEGIN, None, alert="", where="", rule="", again=False, notify=False)

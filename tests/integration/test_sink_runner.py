@@ -36,6 +36,10 @@ class Script:
         self.refused: set[str] = set()
         self.hold: asyncio.Event | None = None
         self.pause = 0.0
+        self.at_once = 1
+
+    async def stay(self, _event: EnrichedEvent) -> None:
+        await asyncio.sleep(self.pause)
 
 
 @pytest.fixture
@@ -48,6 +52,8 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 
         Settings = TargetSettings
 
+        at_once = property(lambda _: script.at_once)
+
         async def deliver(self, event: EnrichedEvent) -> Delivered:
             if script.away:
                 script.away -= 1
@@ -56,8 +62,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
                 raise Undeliverable("refused")
             if script.hold:
                 await script.hold.wait()
-            if script.pause:
-                await asyncio.sleep(script.pause)
+            await script.stay(event)
             script.sent.append(event.event_id)
             return Delivered("taken", run_id="run")
 
@@ -212,10 +217,8 @@ def test_what_has_a_receipt_is_not_sent_again(kafka_settings, script, monkeypatc
 
 def test_a_restart_goes_on_where_it_was_and_unmatched_events_cost_no_receipt(kafka_settings, script):
     async def scenario() -> None:
-        only_alerts = rules(match={"type": "alert"})
-        only_alerts = Rules(
-            [Rule.model_validate({"name": "r", "match": {"type": "alert"}, "notify": NAME})], {NAME: target()}, "v1"
-        )
+        rule = Rule.model_validate({"name": "r", "match": {"type": "alert"}, "notify": NAME})
+        only_alerts = Rules([rule], {NAME: target()}, "v1")
         await publish(kafka_settings, [event("e0"), event("case", kind="case"), event("e1")])
         async with running(kafka_settings, use=only_alerts):
             await until_no_lag(kafka_settings)

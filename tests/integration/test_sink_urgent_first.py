@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from events.records import EnrichedEvent
 from events.topics import Topics
-from sinks import positions, runner
+from sinks import positions, reading, runner
 from sinks.target import TargetRun
 
 _spec = importlib.util.spec_from_file_location("sink_runner_site", Path(__file__).with_name("test_sink_runner.py"))
@@ -62,8 +62,8 @@ def test_urgent_ones_come_first_and_a_crash_between_repeats_none_of_them(kafka_s
 
 def test_an_urgent_one_far_behind_is_lifted_with_those_of_its_alert_before_it(kafka_settings, script, monkeypatch):
     """The window holds 50; 1,200 others wait before the urgent one, and an earlier record of its alert among them."""
-    monkeypatch.setattr(runner, "READ_AHEAD", 50)
-    monkeypatch.setattr(runner, "AT_A_TIME", 20)
+    monkeypatch.setattr(reading, "READ_AHEAD", 50)
+    monkeypatch.setattr(reading, "AT_A_TIME", 20)
 
     async def scenario() -> None:
         low = [alert(f"low{n}", f"a{n % 40}", 20) for n in range(1_200)]

@@ -35,10 +35,10 @@ PATIENCE = 90.0
 
 
 class Api:
-    """A list endpoint that knows every alert, except while it is away: then it answers `status`."""
+    """A list endpoint that knows every alert, except while it shows none, or is away: then it answers `status`."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.away = self.empty = False
         self.status = 500
         self.extra: dict[str, str] = {}
         self.calls = 0
@@ -50,6 +50,7 @@ class Api:
                 query = parse_qs(urlsplit(self.path).query)
                 uuids = [each for each in query.get("match[uuid]", [""])[0].split(",") if each]
                 items = [{"uuid": each, "short_id": f"AL{each[:4]}", "title": "Seen"} | api.extra for each in uuids]
+                items = [] if api.empty else items
                 content = orjson.dumps({"items": items, "name": "Acme"})
                 self.send_response(api.status if api.away else 200)
                 self.send_header("Content-Length", str(len(content)))
@@ -164,7 +165,7 @@ def alert_event(action: str = "created") -> Delivery:
     return delivered(orjson.dumps(body("alert", action, ids, at=at, community=COMMUNITY)))
 
 
-def test_bad_records_are_buried_with_reason_and_origin_and_good_ones_go_on(kafka_settings, api, tmp_path):
+def test_bad_records_are_buried_with_reason_and_origin_and_good_ones_go_on(kafka3_settings, api, tmp_path):
     bad = {
         b"tombstone": None,
         b"bytes": b"\xff\xfe not text",
@@ -173,96 +174,96 @@ def test_bad_records_are_buried_with_reason_and_origin_and_good_ones_go_on(kafka
         b"large": b'{"type":"alert","action":"created","attributes":{"x":"%s"}}' % (b"x" * 400_000),
     }
     good = [alert_event() for _ in range(8)]
-    send(kafka_settings, *good[:4], *(Delivery(value, key) for key, value in bad.items()), *good[4:])
-    with running(kafka_settings, api, tmp_path / "log"):
-        wait_for(lambda: len(enriched(kafka_settings)) == 8)
-        wait_for(lambda: len(letters(kafka_settings)) == len(bad))
-    assert {event.alert["title"] for event in enriched(kafka_settings)} == {"Seen"}
-    raw = {(r.partition, r.offset): r for r in read(kafka_settings, Topics(kafka_settings.topic_prefix).raw)}
-    for letter in letters(kafka_settings):
+    send(kafka3_settings, *good[:4], *(Delivery(value, key) for key, value in bad.items()), *good[4:])
+    with running(kafka3_settings, api, tmp_path / "log"):
+        wait_for(lambda: len(enriched(kafka3_settings)) == 8)
+        wait_for(lambda: len(letters(kafka3_settings)) == len(bad))
+    assert {event.alert["title"] for event in enriched(kafka3_settings)} == {"Seen"}
+    raw = {(r.partition, r.offset): r for r in read(kafka3_settings, Topics(kafka3_settings.topic_prefix).raw)}
+    for letter in letters(kafka3_settings):
         headers = as_text(letter.headers)
         source = raw[int(headers["source-partition"]), int(headers["source-offset"])]
         assert (source.key, source.value) == (letter.key, letter.value)
         assert bad[letter.key] == letter.value
         assert headers["stage"] == "stream"
-        assert headers["source-topic"] == Topics(kafka_settings.topic_prefix).raw
+        assert headers["source-topic"] == Topics(kafka3_settings.topic_prefix).raw
         assert headers["reason"]
 
 
-def test_a_restart_knows_what_was_there_before_it(kafka_settings, api, tmp_path):
+def test_a_restart_knows_what_was_there_before_it(kafka3_settings, api, tmp_path):
     events = [alert_event() for _ in range(20)]
-    send(kafka_settings, *events, Delivery(b"broken", b"k"))
-    with running(kafka_settings, api, tmp_path / "log", end=signal.SIGKILL):
-        wait_for(lambda: len(enriched(kafka_settings)) == 20)
-    send(kafka_settings, *events, alert_event())
-    with running(kafka_settings, api, tmp_path / "log"):
-        wait_for(lambda: len(enriched(kafka_settings)) >= 21)
-    ids = [event.event_id for event in enriched(kafka_settings)]
+    send(kafka3_settings, *events, Delivery(b"broken", b"k"))
+    with running(kafka3_settings, api, tmp_path / "log", end=signal.SIGKILL):
+        wait_for(lambda: len(enriched(kafka3_settings)) == 20)
+    send(kafka3_settings, *events, alert_event())
+    with running(kafka3_settings, api, tmp_path / "log"):
+        wait_for(lambda: len(enriched(kafka3_settings)) >= 21)
+    ids = [event.event_id for event in enriched(kafka3_settings)]
     assert len(ids) == len(set(ids)) == 21
-    assert len(letters(kafka_settings)) == 1
+    assert len(letters(kafka3_settings)) == 1
 
 
-def test_a_pending_event_is_completed_once_although_the_worker_was_killed_in_between(kafka_settings, api, tmp_path):
-    api.away = True
-    send(kafka_settings, *(alert_event() for _ in range(5)))
-    with running(kafka_settings, api, tmp_path / "log", end=signal.SIGKILL):
-        wait_for(lambda: len(enriched(kafka_settings)) == 5)
-    assert {event.enrichment.status for event in enriched(kafka_settings)} == {"pending"}
-    api.away = False
-    with running(kafka_settings, api, tmp_path / "log"):
-        wait_for(lambda: len(enriched(kafka_settings)) == 10)
-    with running(kafka_settings, api, tmp_path / "log"):
+def test_a_pending_event_is_completed_once_although_the_worker_was_killed_in_between(kafka3_settings, api, tmp_path):
+    api.empty = True
+    send(kafka3_settings, *(alert_event() for _ in range(5)))
+    with running(kafka3_settings, api, tmp_path / "log", end=signal.SIGKILL):
+        wait_for(lambda: len(enriched(kafka3_settings)) == 5)
+    assert {event.enrichment.status for event in enriched(kafka3_settings)} == {"pending"}
+    api.empty = False
+    with running(kafka3_settings, api, tmp_path / "log"):
+        wait_for(lambda: len(enriched(kafka3_settings)) == 10)
+    with running(kafka3_settings, api, tmp_path / "log"):
         time.sleep(2.0)
-    found = enriched(kafka_settings)
+    found = enriched(kafka3_settings)
     assert sorted(event.revision for event in found) == [0] * 5 + [1] * 5
     assert {event.alert["title"] for event in found if event.revision == 1} == {"Seen"}
 
 
-def test_an_alert_that_no_record_can_hold_leaves_its_large_fields_behind(kafka_settings, api, tmp_path):
+def test_an_alert_that_no_record_can_hold_leaves_its_large_fields_behind(kafka3_settings, api, tmp_path):
     api.extra = {"details": "x" * 3_000_000, "countermeasures": "y" * 100}
-    send(kafka_settings, alert_event(), alert_event())
-    with running(kafka_settings, api, tmp_path / "log"):
-        wait_for(lambda: len(enriched(kafka_settings)) == 2)
-    found = enriched(kafka_settings)
+    send(kafka3_settings, alert_event(), alert_event())
+    with running(kafka3_settings, api, tmp_path / "log"):
+        wait_for(lambda: len(enriched(kafka3_settings)) == 2)
+    found = enriched(kafka3_settings)
     assert {(event.enrichment.status, event.enrichment.reason) for event in found} == {("complete", "oversize")}
     assert all(event.alert["title"] == "Seen" and "details" not in event.alert for event in found)
-    assert letters(kafka_settings) == []
+    assert letters(kafka3_settings) == []
 
 
-def test_its_health_tells_of_a_refused_key_and_of_what_it_can_do(kafka_settings, api, tmp_path):
-    with running(kafka_settings, api, tmp_path / "log") as admin:
+def test_its_health_tells_of_a_refused_key_and_of_what_it_can_do(kafka3_settings, api, tmp_path):
+    with running(kafka3_settings, api, tmp_path / "log") as admin:
         health = httpx.get(f"{admin}/healthz", trust_env=False).json()
         assert health["alert_api"] == "ok"
         assert health["alerts_per_second"] == 400, "four calls of a hundred alerts"
         assert health["oldest_unacknowledged_seconds"] == 0
     api.away, api.status = True, 401
-    with running(kafka_settings, api, tmp_path / "log") as admin:
-        send(kafka_settings, alert_event())
-        wait_for(lambda: len(enriched(kafka_settings)) == 1)
+    with running(kafka3_settings, api, tmp_path / "log") as admin:
+        send(kafka3_settings, alert_event())
+        wait_for(lambda: len(enriched(kafka3_settings)) == 1)
         health = httpx.get(f"{admin}/healthz", trust_env=False).json()
         assert "401: the API key is refused" in health["alert_api"]
         asked = api.calls
-        send(kafka_settings, alert_event())
-        wait_for(lambda: len(enriched(kafka_settings)) == 2)
+        send(kafka3_settings, alert_event())
+        wait_for(lambda: len(enriched(kafka3_settings)) == 2)
         assert api.calls == asked, "a refused key is not tried again at once"
         metrics = httpx.get(f"{admin}/metrics", trust_env=False).text
-    assert {event.enrichment.status for event in enriched(kafka_settings)} == {"pending"}
+    assert {event.enrichment.status for event in enriched(kafka3_settings)} == {"pending"}
     assert 'outcome="refused"} 1.0' in metrics
     assert "api_key_refused" in (tmp_path / "log").read_text()
 
 
-def test_it_refuses_to_start_on_topics_of_different_size(kafka_settings, api, tmp_path):
+def test_it_refuses_to_start_on_topics_of_different_size(kafka3_settings, api, tmp_path):
     async def grow() -> None:
-        admin = AIOKafkaAdminClient(**kafka_settings.client_options())
+        admin = AIOKafkaAdminClient(**kafka3_settings.client_options())
         await admin.start()
-        await admin.create_partitions({Topics(kafka_settings.topic_prefix).raw: NewPartitions(5)})
+        await admin.create_partitions({Topics(kafka3_settings.topic_prefix).raw: NewPartitions(5)})
         await admin.close()
 
     asyncio.run(grow())
     with (tmp_path / "log").open("wb") as file:
-        process = command(kafka_settings, api, file, 0)
+        process = command(kafka3_settings, api, file, 0)
         assert process.wait(PATIENCE) == 2
     said = (tmp_path / "log").read_text().strip()
-    assert f"{kafka_settings.topic_prefix}raw.v1 has 5 partitions" in said
+    assert f"{kafka3_settings.topic_prefix}raw.v1 has 5 partitions" in said
     assert "Traceback" not in said
     assert len(said.splitlines()) == 1, said

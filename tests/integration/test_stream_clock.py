@@ -95,24 +95,24 @@ async def settled(kafka: KafkaSettings, last: int) -> Counter[str]:
         return found
 
 
-def test_a_clock_moved_60_hours_between_produce_and_commit_doubles_nothing(kafka_settings, monkeypatch):
+def test_a_clock_moved_60_hours_between_produce_and_commit_doubles_nothing(kafka3_settings, monkeypatch):
     monkeypatch.setattr(restore, "datetime", Clock)
     monkeypatch.setattr(Clock, "moved", timedelta(0))
 
     async def scenario():
         start = datetime.now(UTC)
-        async with owner(kafka_settings) as first:
-            first.put(await send(kafka_settings, range(EVENTS), start))
-            await settled(kafka_settings, EVENTS - 1)
+        async with owner(kafka3_settings) as first:
+            first.put(await send(kafka3_settings, range(EVENTS), start))
+            await settled(kafka3_settings, EVENTS - 1)
             Clock.moved = timedelta(hours=60)
-            first.put((await send(kafka_settings, range(EVENTS, EVENTS + 1), start))[EVENTS:])
-            await settled(kafka_settings, EVENTS)
+            first.put((await send(kafka3_settings, range(EVENTS, EVENTS + 1), start))[EVENTS:])
+            await settled(kafka3_settings, EVENTS)
             # The same deliveries once more, to the owner that has seen them, and a new one behind them.
-            first.put(await send(kafka_settings, range(EVENTS + 1, EVENTS + 2), start))
-            await settled(kafka_settings, EVENTS + 1)
-        async with owner(kafka_settings) as second:  # nothing was committed: everything comes again
-            second.put(await send(kafka_settings, range(EVENTS + 2, EVENTS + 3), Clock.now(UTC)))
-            found = await settled(kafka_settings, EVENTS + 2)
+            first.put(await send(kafka3_settings, range(EVENTS + 1, EVENTS + 2), start))
+            await settled(kafka3_settings, EVENTS + 1)
+        async with owner(kafka3_settings) as second:  # nothing was committed: everything comes again
+            second.put(await send(kafka3_settings, range(EVENTS + 2, EVENTS + 3), Clock.now(UTC)))
+            found = await settled(kafka3_settings, EVENTS + 2)
         assert found == Counter(f"event-{number}" for number in range(EVENTS + 3))
 
     asyncio.run(scenario())

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from events.slots import OperatorsBudget, Slots
 from ops.paced import Paced
 from stream.alert_api import AlertApi, Refused, Unavailable
 from stream.breaker import Breaker
 from stream.settings import SekoiaSettings
-from stream.slots import OperatorsBudget, Slots
 
 SINCE = datetime(2026, 7, 29, 8, tzinfo=UTC)
 

@@ -14,6 +14,10 @@ from stream.settings import SekoiaSettings
 ALERT = {"uuid": "a", "assets": ["as1"]}
 
 
+async def at_once() -> None:
+    """Let a call go."""
+
+
 def settings() -> SekoiaSettings:
     return SekoiaSettings(api_key=SecretStr("a-key-that-must-not-be-shown"))
 
@@ -35,7 +39,7 @@ def said(
     async def pause(seconds: float) -> None:
         waited.append(seconds)
 
-    return asyncio.run(refused(settings(), kinds, httpx.MockTransport(answer), pause)), asked, waited
+    return asyncio.run(refused(settings(), kinds, at_once, httpx.MockTransport(answer), pause)), asked, waited
 
 
 def test_what_the_key_may_do_is_not_mentioned():
@@ -66,4 +70,4 @@ def test_an_error_that_says_nothing_of_the_key_is_none():
 def test_a_key_that_is_not_good_ends_it():
     transport = httpx.MockTransport(lambda _: httpx.Response(401))
     with pytest.raises(NotReady, match="does not accept the key"):
-        asyncio.run(refused(settings(), {"asset"}, transport))
+        asyncio.run(refused(settings(), {"asset"}, at_once, transport))

@@ -15,9 +15,13 @@ KEY = "a-key-that-must-not-be-shown"
 ME = {"type": "apikey", "name": "tocsin", "community_uuid": "c"}
 
 
+async def at_once() -> None:
+    """Let a call go."""
+
+
 def look(answer, **settings) -> tenant.Found:
     transport = httpx.MockTransport(answer)
-    return asyncio.run(tenant.look(SekoiaSettings(api_key=SecretStr(KEY), **settings), transport))
+    return asyncio.run(tenant.look(SekoiaSettings(api_key=SecretStr(KEY), **settings), at_once, transport))
 
 
 def at(path: str, status: int, **content):
@@ -29,6 +33,20 @@ def at(path: str, status: int, **content):
         return httpx.Response(200, json=ME if request.url.path.endswith("/me") else {"items": []})
 
     return answer
+
+
+def test_each_call_waits_until_it_may_go():
+    happened = []
+
+    async def leave() -> None:
+        happened.append("leave")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        happened.append(request.url.path)
+        return httpx.Response(200, json=ME if request.url.path == "/v1/me" else {"items": []})
+
+    asyncio.run(tenant.look(SekoiaSettings(api_key=SecretStr(KEY)), leave, httpx.MockTransport(answer)))
+    assert happened == ["leave", "/v1/me", "leave", "/v1/sic/alerts"]
 
 
 def test_a_good_key_shows_its_owner_and_the_newest_alert():

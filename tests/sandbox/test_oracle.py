@@ -1,5 +1,6 @@
 """The oracle finds what is wrong, and only that."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
@@ -67,6 +68,23 @@ def test_every_sabotage_is_found(how):
         "reorder": verdict.reordered,
     }
     assert found[how]
+
+
+def test_the_order_of_one_alert_counts_and_that_of_different_ones_does_not():
+    for keys, reordered in [((b"a", b"a"), 1), ((b"a", b"b"), 0)]:
+        sent, evidence = whole()
+        for index, key in zip((3, 4), keys, strict=True):
+            evidence.raw[index] = replace(evidence.raw[index], key=key)
+            evidence.enriched[index] = replace(evidence.enriched[index], key=key)
+        earlier, later = evidence.enriched[3:5]
+        evidence.enriched[3:5] = replace(earlier, offset=later.offset), replace(later, offset=earlier.offset)
+        assert len(oracle.judge(sent, evidence).reordered) == reordered
+
+
+def test_a_record_under_another_key_than_raw_has_it_is_out_of_order():
+    sent, evidence = whole()
+    evidence.enriched[3] = replace(evidence.enriched[3], key=b"of another")
+    assert len(oracle.judge(sent, evidence).reordered) == 1
 
 
 @pytest.mark.parametrize("place", ["raw", "posts", "receipts", "rows"])

@@ -46,7 +46,11 @@ class Api:
         return Response(self.body, self.status, {name.replace("_", "-"): text for name, text in self.headers.items()})
 
 
-def look_up(app: FastAPI, *times: float, key: str = API_KEY, action: str = "created"):
+async def at_once() -> None:
+    """Let a call go."""
+
+
+def look_up(app: FastAPI, *times: float, key: str = API_KEY, action: str = "created", leave=at_once):
     """Look the alert up at these moments."""
     event = hostile.event()
     event = event.model_copy(update={"event": event.event.model_copy(update={"action": action})})
@@ -55,7 +59,7 @@ def look_up(app: FastAPI, *times: float, key: str = API_KEY, action: str = "crea
     async def scenario() -> list:
         found = []
         async with serving(app) as base, AsyncExitStack() as stack:
-            details = AlertDetails(base, SecretStr(key), lambda: clock["now"])
+            details = AlertDetails(base, SecretStr(key), leave, lambda: clock["now"])
             await details.open(stack)
             for moment in times:
                 clock["now"] = moment
@@ -100,6 +104,20 @@ def test_it_keeps_to_its_share_of_the_budget():
     found = look_up(api.app, 0.0, 1.0, EVERY - 0.1, EVERY)
     assert [bool(one.lack) for one in found] == [False, True, True, False]
     assert len(api.asked) == 2
+
+
+def test_it_calls_in_its_slot_and_a_mail_does_not_wait_long_for_one(monkeypatch):
+    monkeypatch.setattr(alert_details, "DEADLINE", 0.1)
+    api, waited = Api(), []
+
+    async def never() -> None:
+        waited.append(len(api.asked))
+        await asyncio.Event().wait()
+
+    (found,) = look_up(api.app, 0.0, leave=never)
+    assert "too many mails" in found.lack
+    assert waited == [0]
+    assert api.asked == []
 
 
 @pytest.mark.parametrize(("status", "said"), [(404, 0), (429, 0), (429, 300), (500, 0), (503, 9999), (301, 0)])
@@ -147,7 +165,7 @@ ITEMS = st.lists(
 
 @given(ITEMS, ITEMS, hostile.TEXTS)
 def test_whatever_the_alert_holds_a_mail_can_be_drawn(comments, measures, text):
-    details = AlertDetails("https://api.example", SecretStr("k"), lambda: 0.0)
+    details = AlertDetails("https://api.example", SecretStr("k"), at_once, lambda: 0.0)
     alert = {"comments": [*comments, {"content": text, "author": text, "date": 1}], "countermeasures": measures}
     try:
         body = orjson.dumps(alert)

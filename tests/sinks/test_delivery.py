@@ -38,7 +38,7 @@ NOW = datetime(2026, 7, 29, 8, 7, tzinfo=UTC)
 class World:
     """A target that answers as told, a ledger that remembers, a clock that moves only while something waits."""
 
-    named = 3
+    named, at_once = 3, 1
 
     def __init__(
         self,

@@ -84,7 +84,7 @@ class Channel(world.World):
         result = await super().deliver(event)
         if event.event.type == "digest":
             self.digests.append(event)
-            self.told += [one.event_id for one in self.dispatch._digest.folded]
+            self.told += [one.event_id for one in self.dispatch._folding.digest.folded]
         else:
             self.told.append(event.event_id)
         return result
@@ -232,7 +232,7 @@ def test_a_delivered_answer_is_what_the_receipt_says():
 class Mail:
     """A fallback target."""
 
-    named = 3
+    named, at_once = 3, 1
 
     def __init__(self, *answers):
         self.answers, self.told = list(answers), []

@@ -26,7 +26,7 @@ class LetGo(Exception):
 class World:
     """A target that says 410 from its second event on, and a runner that lets go after some waiting."""
 
-    named = 3
+    named, at_once = 3, 1
 
     def __init__(self) -> None:
         self.sent: list[str] = []

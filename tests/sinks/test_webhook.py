@@ -1,5 +1,6 @@
 """The webhook as its receiver sees it, verified with the specification's own library."""
 
+import asyncio
 import base64
 import importlib.util
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook as Verifier
 
 from events.codec import decode_enriched, decode_webhook
-from sinks.destinations.webhook import WebhookSettings, envelope, message_id, posted
+from sinks.destinations.webhook import Webhook, WebhookSettings, envelope, message_id, posted
+from sinks.responses import Answer
 from sinks.standard_webhooks import sign
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
@@ -66,3 +68,23 @@ def test_a_secret_of_another_form_is_refused_unseen(secret):
 def test_the_platforms_own_webhook_goes_on_with_its_fields_in_their_order(name):
     raw = Path(__file__).parents[1].joinpath("events/golden/raw", f"{name}.json").read_bytes()
     assert posted(decode_webhook(raw)[0]) == orjson.dumps(orjson.loads(raw))
+
+
+@pytest.mark.parametrize("given", [None, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "x\r\nevil: 1"])
+def test_the_trace_of_the_event_goes_on_in_the_request(given):
+    record = orjson.loads((Path(__file__).parents[1] / "events/golden/enriched/complete.json").read_bytes())
+    event = decode_enriched(orjson.dumps(record | {"traceparent": given}))
+    sent = []
+
+    class Poster:
+        async def post(self, body, headers):
+            sent.append(headers)
+            return Answer(204, {}, b"")
+
+    webhook = Webhook(WebhookSettings(url="https://example.org/hook"))
+    webhook._poster = Poster()
+    asyncio.run(webhook.deliver(event))
+    asyncio.run(webhook.deliver(event))
+    steps = [headers.get("traceparent") for headers in sent]
+    assert [step and step[:36] for step in steps] == [given[:36] if given and given[0] == "0" else None] * 2
+    assert given is None or given[0] == "x" or len({*steps, given}) == 3

@@ -16,28 +16,44 @@ def record(offset, key=b"k", partition=0, value=b"x"):
     return SimpleNamespace(partition=partition, offset=offset, key=key, value=value)
 
 
-@given(st.lists(st.one_of(st.none(), st.tuples(st.sampled_from([b"a", b"b", None]), st.booleans())), max_size=80))
-def test_whatever_comes_and_goes_the_order_of_a_key_is_kept_and_urgent_ones_do_not_wait(steps):
-    window, inside, offset = Window(1000, 10**6), [], 0
+STEPS = st.lists(
+    st.one_of(
+        st.none(), st.sampled_from(["done", "back"]), st.tuples(st.sampled_from([b"a", b"b", None]), st.booleans())
+    ),
+    max_size=80,
+)
+
+
+@given(STEPS, st.data())
+def test_whatever_comes_and_goes_the_order_of_a_key_is_kept_and_urgent_ones_do_not_wait(steps, data):
+    window, inside, out, offset = Window(1000, 10**6), [], [], 0
     for step in steps:
-        if step is None:
-            taken = window.take()
-            if taken is None:
-                assert not inside
-                continue
-            held, lifted = taken
-            same = [one for one in inside if one[1] == held.record.key and held.record.key is not None]
-            assert not same or same[0][0] == held.record.offset
-            waiting = {one[1] if one[1] is not None else one[0] for one in inside if one[2]}
-            assert lifted == bool(waiting)
-            own = held.record.key if held.record.key is not None else held.record.offset
-            assert not waiting or own in waiting
-            inside = [one for one in inside if one[0] != held.record.offset]
-        else:
+        if isinstance(step, tuple):
             window.add(record(offset, step[0]), urgent=step[1])
-            inside.append((offset, *step))
+            inside.append((offset, offset if step[0] is None else step[0], step[1]))
             offset += 1
+        elif step is not None and out:
+            held = out.pop(data.draw(st.integers(0, len(out) - 1)))
+            window.put_back(held) if step == "back" else window.release(held)
+            if step == "back":
+                inside = sorted([*inside, (held.record.offset, held.key[1], held.urgent)])
+        elif step is None:
+            busy = {held.key[1] for held in out}
+            ready = [one for one in inside if one[1] not in busy]
+            urgent_keys = {one[1] for one in ready if one[2]}
+            taken = window.take()
+            assert (taken is None) == (not ready)
+            if taken:
+                held, lifted = taken
+                own = held.key[1]
+                assert lifted == bool(urgent_keys)
+                assert own in (urgent_keys or {one[1] for one in ready})
+                assert held.record.offset == next(one[0] for one in ready if one[1] == own), "out of order"
+                assert lifted or held.record.offset == ready[0][0]
+                inside = [one for one in inside if one[0] != held.record.offset]
+                out.append(held)
         assert len(window) == len(inside)
+        assert window.urgent == sum(one[2] for one in inside)
 
 
 def test_bounded_by_count_and_by_bytes():
@@ -49,6 +65,16 @@ def test_bounded_by_count_and_by_bytes():
     window.clear()
     window.add(record(2, value=b"x" * 10), urgent=False)
     assert window.full
+
+
+def test_what_was_let_go_stays_away():
+    window = Window(10, 10**6)
+    window.add(record(0), urgent=True)
+    held, _ = window.take()
+    window.clear()
+    window.put_back(held)
+    window.release(held)
+    assert (len(window), window.take()) == (0, None)
 
 
 def test_what_is_not_known_is_urgent():
@@ -104,6 +130,7 @@ def test_what_is_put_back_comes_again_and_the_head_is_what_came_first(steps, dat
                 again, _ = window.take(head=head)
                 assert not head or again.record.offset == held.record.offset == inside[0]
                 held = again
+            window.release(held)
             inside.remove(held.record.offset)
         assert len(window) == len(inside)
     assert window.urgent == sum(held.urgent for queue in window._queues.values() for held in queue)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from events.slots import OperatorsBudget, Slots
 from stream.budget import APART, MEMBER, SETTLING, Budget
-from stream.slots import OperatorsBudget, Slots
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)
@@ -99,7 +99,7 @@ def test_however_partitions_are_shared_out_a_second_holds_no_more_calls_than_the
                 times.append(loop.time())
 
         async def command():
-            budget = OperatorsBudget(Slots(ALL, lambda: loop.time() + 1_700_000_000.1))
+            budget = OperatorsBudget(Slots(ALL, lambda: loop.time() + 1_700_000_000.1), claim=str)
             while True:
                 await budget.leave()
                 times.append(loop.time())
@@ -124,7 +124,7 @@ class Shares(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.budgets = [Budget(Slots(ALL, lambda: 1_700_000_000.0 + self.now)) for _ in range(3)]
-        self.operators = OperatorsBudget(Slots(ALL, lambda: 1_700_000_000.0 + self.now))
+        self.operators = OperatorsBudget(Slots(ALL, lambda: 1_700_000_000.0 + self.now), claim=str)
         self.times = []
 
     @rule(owners=st.lists(st.integers(0, 2), min_size=PARTITIONS, max_size=PARTITIONS))

@@ -94,3 +94,15 @@ def test_an_oversize_alert_loses_its_large_fields_only():
         assert len(record.value) < MAX_ENRICHED
         assert decode_enriched(record.value).alert == {"title": "kept"}
         assert decode_enriched(record.value).enrichment.reason == "oversize"
+
+
+def test_a_trace_goes_along_in_value_and_header_through_the_completion_too():
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    record = compose.first(event(), headers()._replace(traceparent=trace), Finding("pending", "away"), APP)
+    assert dict(record.headers())["traceparent"] == trace.encode()
+    assert decode_enriched(record.value).traceparent == trace
+    assert encode(decode_enriched(record.value)) == record.value
+    completed = compose.completion(record.value, Finding("complete"), APP)
+    assert dict(completed.headers())["traceparent"] == trace.encode()
+    assert decode_enriched(completed.value).traceparent == trace
+    assert b"traceparent" not in compose.first(event(), headers(), Finding("pending"), APP).value

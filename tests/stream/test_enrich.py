@@ -13,6 +13,7 @@ import pytest
 from events.codec import decode_enriched
 from events.headers import RawHeaders
 from events.records import WebhookEvent
+from events.slots import Slots
 from stream.alert_api import Unavailable
 from stream.breaker import Breaker
 from stream.budget import Budget
@@ -22,7 +23,6 @@ from stream.enrich import GRACE, Enricher, needs_alert
 from stream.fetching import NotFound
 from stream.lookups import Exhausted
 from stream.names import Names
-from stream.slots import Slots
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)

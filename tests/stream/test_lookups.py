@@ -9,12 +9,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from events.slots import Slots
 from stream.alert_api import BatchRefused, QueryTooLong, Refused, Unavailable
 from stream.breaker import Breaker
 from stream.budget import SETTLING, Budget
 from stream.fetching import NotFound
 from stream.lookups import Exhausted, Lookups
-from stream.slots import Slots
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
 virtual_time = importlib.util.module_from_spec(_spec)

@@ -91,6 +91,29 @@ def test_browser_learns_after_a_break_what_was_read_elsewhere(site, open_page, t
         site.close = again.close  # the fixture ends what runs now
 
 
+def test_browser_learns_it_of_rows_loaded_with_show_older_too(site, open_page, tmp_path):
+    page = live(open_page(site.url + "/?group=none"))
+    site.take(*(event(1000 + n, at=100 + n) for n in range(120)))
+    page.reload()
+    live(page)
+    while page.locator("#older").is_visible():
+        rows = page.locator("#rows .row").count()
+        page.click("#older")
+        until(page, f"document.querySelectorAll('#rows .row').length > {rows}")
+    thread = page.locator("#rows .row.unread").last.get_attribute("data-thread")
+    assert page.locator("#rows .row").count() > rows
+    site.close()
+    page.wait_for_selector("#pulse[data-state=away]")
+    again = Site(tmp_path, site.port)
+    try:
+        page.context.request.post(
+            f"{site.url}/read", data={"thread": int(thread), "read": True}, headers={"X-Tocsin": "page"}
+        )
+        page.wait_for_selector(f"#row-{thread}:not(.unread)", state="attached")
+    finally:
+        site.close = again.close  # the fixture ends what runs now
+
+
 def test_browser_shows_the_last_search_when_an_earlier_answer_is_slow(site, open_page):
     page = live(open_page(site.url))
     held, answered = [], []

@@ -1,13 +1,18 @@
 """Time cut into slots of one call each: whoever shares the vendor's limit calls in a slot of its own."""
 
 import asyncio
+import errno
+import hashlib
+import os
+import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import floor
 
 OPERATORS = 0.5
-"""Slots a second that are the operator's commands'; they run one at a time."""
+"""Slots a second that are left to the operator's commands and to the sinks' look-ups."""
 OPEN = 0.2
 """The part of a slot in which its call may go.
 
@@ -55,11 +60,15 @@ class Slots:
 
 
 class OperatorsBudget:
-    """Calls of one operator's command, in the slots left to it."""
+    """Calls of somebody beside the stream, in the slots left to all such; on one host no two take the same."""
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, api: str = "", claim: "Callable[[str], object | None] | None" = None) -> None:
+        """Call the API at this address; `claim` takes a name, or returns None when somebody has it."""
         self._slots = slots
+        self._api = hashlib.blake2b(api.encode(), digest_size=8).hexdigest()
+        self._claim = claim or claimed
         self._used = -1
+        self._held: object = None
 
     @property
     def rate(self) -> float:
@@ -75,6 +84,37 @@ class OperatorsBudget:
 
     async def leave(self) -> None:
         """Wait until the first byte of the next call may go."""
-        while wait := self.delay():
-            await asyncio.sleep(wait)
-        self._used = self._slots.now()
+        while True:
+            while wait := self.delay():
+                await asyncio.sleep(wait)
+            self._used = self._slots.now()
+            if held := self._claim(f"{self._api}/{self._used}"):
+                self._held = held  # lets go of the one before
+                return
+
+
+def claimed(name: str) -> object | None:
+    """Take a name that one process of this host may have, for as long as the result lives; None when it is taken.
+
+    The name is an address of Linux's abstract namespace, which leaves nothing behind and belongs to the network namespace, as
+    the way to the vendor does. Where there is none every claim is granted: two commands at once may then call together.
+    """
+    if sys.platform != "linux":
+        return object()
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        held.bind(f"\0tocsin/{name}")
+    except OSError as error:
+        held.close()
+        return None if error.errno == errno.EADDRINUSE else object()
+    return _Claim(held.detach())
+
+
+class _Claim:
+    """A name; it is given back with the last reference, or by the kernel when the process ends."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)

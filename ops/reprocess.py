@@ -1,0 +1,172 @@
+"""`tocsin reprocess`: what came in goes through the current stream once more, under a prefix of its own, and is compared."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from events.headers import RawHeaders, as_text
+from events.settings import KafkaSettings
+from events.topics import Topics
+from ops.scan import Progress, Reader, Span, reading
+from sinks.archive.manifest import Manifest, live
+from sinks.archive.storage import Root, opened
+from stream.restore import SLACK
+
+AT_ONCE = 500
+"""Records under way to the brokers."""
+
+
+class Raw(NamedTuple):
+    """A raw record, from Kafka or the archive; the time in milliseconds."""
+
+    at: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is gone through again, and where to."""
+
+    since: datetime
+    until: datetime
+    prefix: str
+    root: Root | None = None
+    """The archive, for what Kafka has no more."""
+
+
+@dataclass
+class Compared:
+    """What was made of the raw records then, and what is made of them now."""
+
+    raw: int = 0
+    events: set[str] = field(default_factory=set)
+    """Ids of the raw records; those that ingest did not write have none."""
+    before: dict[str, str] = field(default_factory=dict)
+    """Status by event, of what the stream made then."""
+    now: dict[str, str] = field(default_factory=dict)
+    letters: int = 0
+    """Dead letters of now."""
+
+    def statuses(self) -> list[tuple[str, str, int]]:
+        """Return how many events went from which status to which."""
+        pairs = Counter((self.before.get(event, "nothing"), self.now.get(event, "nothing")) for event in self._all())
+        return sorted((before, now, count) for (before, now), count in pairs.items())
+
+    def only_now(self) -> list[str]:
+        """Return events of which nothing was made then."""
+        return sorted(self.now.keys() - self.before.keys())
+
+    def only_before(self) -> list[str]:
+        """Return events of which nothing is made now."""
+        return sorted((self.before.keys() & self.events) - self.now.keys())
+
+    def _all(self) -> set[str]:
+        return (self.before.keys() & self.events) | self.now.keys()
+
+
+async def copy(kafka: KafkaSettings, asked: Asked, progress: Progress) -> int:
+    """Put the raw records of a span under the prefix, each where it was: partition, key, time and headers.
+
+    Its topics must be there. Raises NotReady, BrokenManifest, FileNotFoundError for a listed file that is gone.
+    """
+    target, done = Topics(asked.prefix).raw, 0
+    async with (
+        reading(kafka) as reader,
+        AIOKafkaProducer(**kafka.client_options(), acks="all", enable_idempotence=True, linger_ms=5) as producer,
+    ):
+        places = await reader.partitions(Topics(kafka.topic_prefix).raw)
+        for place in places:
+            waiting: list[asyncio.Future[Any]] = []
+            async for record in _raw(reader, place, asked):
+                waiting.append(
+                    await producer.send(
+                        target,
+                        record.value,
+                        record.key,
+                        place.partition,
+                        timestamp_ms=record.at,
+                        headers=record.headers,
+                    )
+                )
+                if len(waiting) == AT_ONCE:
+                    await asyncio.gather(*waiting)
+                    waiting = []
+                done += 1
+            await asyncio.gather(*waiting)
+            progress(place.partition + 1, len(places))
+    return done
+
+
+async def count(kafka: KafkaSettings, asked: Asked) -> int:
+    """Return how many raw records there are in the span. Raises as `copy` does."""
+    async with reading(kafka) as reader:
+        places = await reader.partitions(Topics(kafka.topic_prefix).raw)
+        return sum([1 for place in places async for _ in _raw(reader, place, asked)])
+
+
+async def compare(kafka: KafkaSettings, asked: Asked) -> Compared:
+    """Read what the stream made then and now. Raises NotReady."""
+    home, own, found = Topics(kafka.topic_prefix), Topics(asked.prefix), Compared()
+    async with reading(kafka) as reader:
+        for place in await reader.partitions(own.raw):
+            async for record in reader.records(await reader.spans([place])):
+                found.raw += 1
+                if headers := RawHeaders.from_kafka(record.headers):
+                    found.events.add(headers.event_id)
+        found.now = await _statuses(reader, own.enriched, None)
+        found.before = await _statuses(reader, home.enriched, asked.since - SLACK)
+        for place in await reader.partitions(own.dead_letters):
+            found.letters += len([1 async for _ in reader.records(await reader.spans([place]))])
+    return found
+
+
+async def _statuses(reader: Reader, topic: str, since: datetime | None) -> dict[str, str]:
+    """Return the status of each event's last revision."""
+    found: dict[str, str] = {}
+    for place in await reader.partitions(topic):
+        spans = await reader.spans([place])
+        start = (await reader.places(spans, since))[place] if since else spans[place].start
+        async for record in reader.records({place: Span(start, spans[place].end)}):
+            headers = as_text(record.headers)
+            if "event-id" in headers:
+                found[headers["event-id"]] = headers.get("status", "")
+    return found
+
+
+async def _raw(reader: Reader, place: TopicPartition, asked: Asked) -> AsyncIterator[Raw]:
+    """Yield the records of the span in order: what left Kafka from the archive, the rest from Kafka."""
+    kept = (await reader.spans([place]))[place]
+    if asked.root:
+        for record in archived(asked.root, place, kept.start, asked.since, asked.until):
+            yield record
+    start = (await reader.places({place: kept}, asked.since))[place]
+    async for record in reader.records({place: Span(start, kept.end)}):
+        if record.timestamp < asked.until.timestamp() * 1000:
+            yield Raw(record.timestamp, record.key, record.value, list(record.headers))
+
+
+def archived(root: Root, place: TopicPartition, below: int, since: datetime, until: datetime) -> Iterator[Raw]:
+    """Yield what the archive has of the raw topic in a span of time below an offset.
+
+    Raises BrokenManifest, FileNotFoundError for a listed file that is gone.
+    """
+    entries = [e for e in Manifest(opened(root), place.topic, place.partition).entries() if e.first_offset < below]
+    for file in live(entries):
+        with pq.ParquetFile(opened(root).source(file.path)) as parquet:
+            table = parquet.read(columns=["kafka_offset", "appended_at", "key", "value", "headers"])
+        wanted = pc.and_(
+            pc.less(table["kafka_offset"], below),
+            pc.and_(pc.greater_equal(table["appended_at"], since), pc.less(table["appended_at"], until)),
+        )
+        for row in table.filter(wanted).sort_by("kafka_offset").to_pylist():
+            headers = [(header["name"], header["value"]) for header in row["headers"]]
+            yield Raw(round(row["appended_at"].timestamp() * 1000), row["key"], row["value"], headers)
