@@ -56,9 +56,11 @@ async def _until_stopped(watch: "Watch") -> None:
         looking = asyncio.create_task(watch.run(stop))
         await asyncio.wait({looking, waiting := asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        looking.cancel()  # what was about to be told is on disk, and told after the next start
-        with contextlib.suppress(asyncio.CancelledError):
-            await looking
+        if stop.is_set():
+            looking.cancel()  # what was about to be told is on disk, and told after the next start
+            await asyncio.wait({looking})
+        else:
+            await looking  # it ended by itself, which nobody may take for a stop
 
 
 class Watch:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import orjson
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from events.topics import Topics, contract
-from sandbox.drill_site import ROOM, Site
+from sandbox.drill_site import Site
 
 MANY = 10_000
 QUIET = 5.0
@@ -60,8 +61,9 @@ async def _target_gone(site: Site) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _dead_letter(site: Site) -> AsyncIterator[None]:
-    site.teams.answer_with(400)
-    await site.post_alert()
+    """Write what is no webhook to the raw topic, as nobody but us should: the stream buries it."""
+    async with AIOKafkaProducer(**site.kafka.client_options()) as producer:
+        await producer.send_and_wait(Topics(site.kafka.topic_prefix).raw, b"\xff not a webhook", key=b"drill")
     yield
 
 
@@ -126,20 +128,37 @@ async def _restarting(site: Site) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _alerts(site: Site) -> AsyncIterator[None]:
+    """Let alerts come all the while: the API is asked only about these."""
+
+    async def post() -> None:
+        while True:
+            await site.post_alert()
+            await asyncio.sleep(1)
+
+    posting = asyncio.create_task(post())
+    try:
+        yield
+    finally:
+        posting.cancel()
+        await asyncio.wait({posting})
+
+
+@asynccontextmanager
 async def _api_errors(site: Site) -> AsyncIterator[None]:
     site.api.answer_with(503, times=MANY)
-    for _ in range(3):
-        await site.post_alert()
-        await asyncio.sleep(0.5)
-    yield
+    async with _alerts(site):
+        yield
     site.api.clear()
 
 
 @asynccontextmanager
 async def _key_refused(site: Site) -> AsyncIterator[None]:
+    while "breaker_open" in (["breaker_open"] if (found := await site.raised()) is None else found):
+        await asyncio.sleep(0.2)  # while it rests, the API is not asked, and refuses nobody
     site.api.answer_with(401, times=MANY)
-    await site.post_alert()
-    yield
+    async with _alerts(site):
+        yield
     site.api.clear()
     before = site.supervisor.restarts("stream")
     site.supervisor.kill("stream")  # a new key is read when it starts
@@ -173,7 +192,7 @@ async def _silence(site: Site) -> AsyncIterator[None]:
 async def _disk_low(site: Site) -> AsyncIterator[None]:
     file = site.folder / "filled"
     with file.open("wb") as taken:
-        await asyncio.to_thread(os.posix_fallocate, taken.fileno(), 0, 2 * ROOM)
+        await asyncio.to_thread(os.posix_fallocate, taken.fileno(), 0, 2 * site.room)
     try:
         yield
     finally:
@@ -208,7 +227,7 @@ _ALL = (
     Drill("target-unavailable", "target_unavailable/soc", "the Teams channel answers 503", _target_unavailable),
     Drill("target-gone", "target_paused/soc", "the Teams channel's address is gone (410)", _target_gone),
     Drill("target-slow", "late/soc", "the Teams channel takes twelve seconds a message", _target_slow),
-    Drill("dead-letter", "dead_letter", "the Teams channel refuses an event for good (400)", _dead_letter),
+    Drill("dead-letter", "dead_letter", "a record of the raw topic cannot be read", _dead_letter, aside=True),
     Drill("kafka-down", "kafka_away", "the broker is killed", _kafka_down),
     Drill("kafka-refuses", "spool_in_use/ingest", "Kafka answers, and acknowledges no webhook", _kafka_refuses),
     Drill("ingest-frozen", "room_down/ingest", "ingest is stopped in its tracks", _frozen("ingest")),

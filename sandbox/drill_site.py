@@ -26,8 +26,8 @@ from sandbox.supervisor import FIRST_PAUSE, Process, Supervisor
 from sandbox.tenant import Tenant
 
 PARTITIONS = 2
-ROOM = 1 << 30
-"""Bytes above what the watch is told to want, on the disk of the drill."""
+MOST_ROOM = 8 << 30
+"""Bytes above what the watch is told to want, on the disk of the drill; others may use it meanwhile."""
 
 RUNBOOK = "https://docs.example.org/runbook.md"
 
@@ -54,7 +54,7 @@ IMPATIENT = {
     "WATCH_EVERY": "500ms",
     "WATCH_PATIENCE": "2s",
     "WATCH_HOLD": "1s",
-    "WATCH_WINDOW": "6s",
+    "WATCH_WINDOW": "20s",
     "WATCH_RESTARTS": "1",
     "WATCH_OLDEST": "3s",
     "WATCH_RUNBOOK": RUNBOOK,
@@ -89,6 +89,8 @@ class Site:
     supervisor: Supervisor
     layout: plan.Layout
     rules: str
+    room: int
+    """Bytes that must be taken from the disk for it to be low."""
     rooms: dict[str, Process] = field(default_factory=dict)
 
     async def start(self, *processes: Process) -> None:
@@ -159,8 +161,10 @@ async def running(folder: Path, say: Say) -> AsyncIterator[Site]:
             base=base, secret=endpoints.SECRET, token=endpoints.BOT_TOKEN, channel=endpoints.BOT_CHANNEL
         )
         supervisor = Supervisor(lambda restart: say(str(restart)), longest_pause=FIRST_PAUSE)
-        layout = _layout(folder, broker.bootstrap, base)
-        site = Site(folder, kafka, broker, tenant, faults, teams, receivers, supervisor, layout, rules)
+        free = shutil.disk_usage(folder).free
+        room = min(MOST_ROOM, free // 8)
+        layout = _layout(folder, broker.bootstrap, base, disk_free=free - room)
+        site = Site(folder, kafka, broker, tenant, faults, teams, receivers, supervisor, layout, rules, room)
         site.write_rules(rules)
         try:
             rooms = {each.name: each for each in plan.rooms(layout) if each.name != "archive"}
@@ -174,9 +178,8 @@ async def running(folder: Path, say: Say) -> AsyncIterator[Site]:
             await supervisor.stop()
 
 
-def _layout(folder: Path, bootstrap: str, base: str) -> plan.Layout:
+def _layout(folder: Path, bootstrap: str, base: str, *, disk_free: int) -> plan.Layout:
     common = {"KAFKA_PARTITIONS": str(PARTITIONS), "TOCSIN_RULES": str(folder / "tocsin.yml")}
-    free = shutil.disk_usage(folder).free
     catch_up = {"CATCH_UP_EVERY": "1s", "CATCH_UP_DELAY": "0s", "SILENCE_AFTER": "4s"}
     layout = plan.Layout(
         data=folder,
@@ -189,7 +192,7 @@ def _layout(folder: Path, bootstrap: str, base: str) -> plan.Layout:
             "stream": common,
             "sink": common | {"SINKS_START": "earliest"},
             "catch-up": common,
-            "watch": common | IMPATIENT | {"WATCH_DISK_FREE": str(max(free - ROOM, 0))},
+            "watch": common | IMPATIENT | {"WATCH_DISK_FREE": str(disk_free)},
         },
     )
     return replace(layout, environment={**layout.environment, **catch_up})
