@@ -68,7 +68,9 @@ class KafkaSettings(BaseSettings):
     sasl_password: SecretStr = SecretStr("")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers' certificates.")
     topic_prefix: str = Field("tocsin.", description="Put before every topic, consumer group and transactional id.")
-    partitions: int = Field(12, ge=1, description="Fixed for the life of a topic: a key must keep its partition.")
+    partitions: int = Field(
+        12, ge=1, description="For the life of the topics, unless moved by `tocsin topics migrate`."
+    )
     replication_factor: int | None = Field(None, ge=1, description="Default: 3, or the number of brokers if fewer.")
     min_isr: int | None = Field(None, ge=1, description="min.insync.replicas; default: 2 where there are three copies.")
 

@@ -54,6 +54,9 @@ def simulate(
         int,
         typer.Option(min=0, max=MAX_PORT, help="Port of the Alert API and the receivers' page; 0 takes a free one."),
     ] = 8090,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. The page has no lock: only inside a container another than this.")
+    ] = "127.0.0.1",
     mail_port: Annotated[
         int, typer.Option(min=0, max=MAX_PORT, help="Port of the mail server; 0 takes a free one.")
     ] = 0,
@@ -79,15 +82,8 @@ def simulate(
     """
     from sandbox import simulate as sandbox_simulate
 
-    sandbox_simulate.run(
-        port=port,
-        mail_port=mail_port,
-        hook_url=hook_url,
-        rate=rate,
-        seed=seed,
-        rich=rich_bodies,
-        quirks=quirk or [],
-    )
+    asked = {"port": port, "host": host, "mail_port": mail_port, "hook_url": hook_url, "rate": rate, "seed": seed}
+    sandbox_simulate.run(**asked, rich=rich_bodies, quirks=quirk or [])  # type: ignore[arg-type]
 
 
 def drill(

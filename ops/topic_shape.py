@@ -10,9 +10,11 @@ ENOUGH = 3
 """Brokers, and so copies: one may fail and every record is still written twice."""
 
 OTHER_PARTITIONS = (
-    "set KAFKA_PARTITIONS to what all topics have, or start anew under another KAFKA_TOPIC_PREFIX; "
-    "adding partitions would give keys another one."
+    "set KAFKA_PARTITIONS to what all topics have, or have more of them with `tocsin topics migrate`; "
+    "adding partitions alone would give keys another one."
 )
+SIZE, CLOSED = "max.message.bytes", "1"
+"""What `tocsin topics migrate` sets so that a topic takes no record at all."""
 FEWER_COPIES = (
     "add copies with kafka-reassign-partitions.sh, or set KAFKA_REPLICATION_FACTOR if so few are what you want."
 )
@@ -59,7 +61,11 @@ def differing(topic: Topic, kafka: KafkaSettings, brokers: int, found: Found, co
     if found.replication < (replication := replication_of(kafka, brokers)):  # more copies are nobody's loss
         lines.append(f"{topic.name}: replication {found.replication}, must be {replication}: {FEWER_COPIES}")
     for name, value in config_of(topic, kafka, brokers).items():
-        if config.get(name) != value:
+        if name == SIZE and config.get(name) == CLOSED:
+            lines.append(
+                f"{topic.name}: closed while `tocsin topics migrate` is at work: where it was interrupted, run it again."
+            )
+        elif config.get(name) != value:
             lines.append(
                 f"{topic.name}: {name} is {config.get(name)}, must be {value}: kafka-configs.sh --bootstrap-server "
                 f"{kafka.bootstrap_servers} --alter --entity-type topics --entity-name {topic.name} "

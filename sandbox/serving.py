@@ -21,22 +21,22 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
-    """Serve an app on the loopback address and yield its address; port 0 takes a free one.
+async def serving(app: FastAPI, port: int = 0, host: str = HOST) -> AsyncIterator[str]:
+    """Serve an app, on the loopback address unless told, and yield its address; port 0 takes a free one.
 
     Connections that hang are cut a second after the block ends. Raises NotReady when the port is taken.
     """
     try:
-        listener = socket.create_server((HOST, port))
+        listener = socket.create_server((host, port))
     except OSError as error:
-        raise NotReady(f"Port {port} of {HOST} is taken ({error.strerror}); choose another one.") from error
+        raise NotReady(f"Port {port} of {host} is taken ({error.strerror}); choose another one.") from error
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started and not task.done():
             await asyncio.sleep(0.01)
-        yield f"http://{HOST}:{listener.getsockname()[1]}"
+        yield f"http://{host}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         await task

@@ -17,7 +17,7 @@ from sandbox.firewall import Firewall
 from sandbox.mailbox import Mailbox
 from sandbox.quirks import Quirks
 from sandbox.receivers import TeamsReceiver
-from sandbox.serving import serving
+from sandbox.serving import HOST, serving
 from sandbox.tenant import Tenant
 from sandbox.traffic import Traffic
 
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 def run(
     *,
     port: int,
+    host: str = HOST,
     mail_port: int = 0,
     hook_url: str = "",
     rate: float = 0.5,
@@ -50,11 +51,20 @@ def run(
     """
     if hook_url and not urlsplit(hook_url).netloc:
         raise NotReady("--hook-url must be a whole address, such as http://127.0.0.1:8080/hooks/TOKEN.")
-    asyncio.run(_simulate(port, hook_url, rate, seed, rich=rich, quirks=Quirks.parse(quirks), mail_port=mail_port))
+    asyncio.run(
+        _simulate((host, port), hook_url, rate, seed, rich=rich, quirks=Quirks.parse(quirks), mail_port=mail_port)
+    )
 
 
 async def _simulate(
-    port: int, hook_url: str, rate: float, seed: int | None, *, rich: bool, quirks: Quirks, mail_port: int = 0
+    place: tuple[str, int],
+    hook_url: str,
+    rate: float,
+    seed: int | None,
+    *,
+    rich: bool,
+    quirks: Quirks,
+    mail_port: int = 0,
 ) -> None:
     seed = secrets.randbits(32) if seed is None else seed
     tenant = Tenant(seed, rich=rich, keep=KEPT_ALERTS)
@@ -62,7 +72,7 @@ async def _simulate(
     teams = TeamsReceiver(quirks=quirks, keep=KEPT_POSTS)
     endpoints = Endpoints()
     app = create_app(tenant, Firewall(seed=seed), quirks, teams, endpoints)
-    async with serving(app, port) as base, Mailbox(endpoints).listening(mail_port) as mailing:
+    async with serving(app, place[1], place[0]) as base, Mailbox(endpoints).listening(mail_port) as mailing:
         log.info(
             "simulation_started", api=base, page=base, mail_port=mailing, seed=seed, posting=bool(hook_url and rate)
         )

@@ -1,7 +1,8 @@
 """The checkpoint of a partition: its marks in segments, where they end, and which events are still pending.
 
 It only saves time. Everything in it can be read again from the topics the stream has written, and is, when it is
-missing, damaged, or does not reach back far enough.
+missing, damaged, or does not reach back far enough. The one exception are the marks that came from other partitions when the
+topics grew (docs/adr/0020-more-partitions.md): for one window they stand here alone.
 """
 
 from collections import defaultdict

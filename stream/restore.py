@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -117,21 +117,23 @@ class _Reading:
         needed = await self._next_received_at(ends[self._raw]) - self._window
         stored = await self._stored(ends[self._kept])
         head, old = stored.head(self._partition), stored.head(self._partition)
-        if head and (head.since > needed.timestamp() or head.enriched > ends[self._enriched]):
-            log.info("checkpoint_of_no_use", partition=self._partition, since=head.since, enriched=head.enriched)
+        if head and head.enriched > ends[self._enriched]:
+            log.info("checkpoint_of_no_use", partition=self._partition, enriched=head.enriched)
             head = None
         if head:
             for segment in sorted(head.segments, key=lambda each: each.minute):
                 self._marks.add(stored.marks(self._partition, segment), segment.minute * MINUTE)
-            checkpointed = len(self._marks)
             await self._read_pending(head.pending)
+        checkpointed = len(self._marks)
+        if head and head.since <= needed.timestamp():
             first, letters = min(head.enriched, head.pending_since or head.enriched), head.letters
         else:
-            since = needed - SLACK
-            checkpointed = 0
+            # What it holds stays all the same: marks that moved here when the topics grew stand nowhere else.
             number = old.next_segment if old else 0
-            head = Head(0, 0, max(0.0, needed.timestamp()), next_segment=number)
-            first, letters = await self._offset(self._enriched, since), await self._offset(self._letters, since)
+            head = replace(head or Head(0, 0, 0.0, next_segment=number), since=max(0.0, needed.timestamp()))
+            first, letters = [await self._offset(each, needed - SLACK) for each in (self._enriched, self._letters)]
+            first = min(first, head.pending_since or first)
+            log.info("topics_read_again", partition=self._partition, since=head.since, checkpointed=checkpointed)
         stale = {int(key.rpartition(b"/")[2]) for key in stored.values if not key.endswith(b"/head")}
         ledger = Ledger(self._partition, self._topics, head, stale - {each.number for each in head.segments})
         await self._tail(first, letters, ends, ledger)

@@ -2,33 +2,40 @@
 
 import ast
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import dotenv
+import jsonschema
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
 from ingest.settings import IngestSettings
 from ops import settings
+from sandbox import alert_gate
+from sandbox.receivers import TeamsReceiver
 from sinks.archive.settings import ArchiveSettings
 from sinks.settings import SinksSettings
 from stream.settings import StreamSettings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-ROOMS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
+IMAGES = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
+ROOMS = {name: service for name, service in IMAGES.items() if name != "simulate"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ADMIN = {
     "ingest": IngestSettings,
     "stream": StreamSettings,
     "sink-teams": SinksSettings,
+    "stream-more": StreamSettings,
     "sink-archive": ArchiveSettings,
 }
-"""The long-running rooms; `topics` runs once."""
+"""The long-running rooms; `topics` runs once, and `simulate` is none."""
 
 OF_ONE_ROOM = {
     "faust-streaming": {"stream"},
@@ -63,13 +70,18 @@ def test_a_room_gets_only_settings_the_code_knows(name):
 def test_a_setting_is_passed_on_or_demanded_but_no_default_is_written_twice(name):
     """A default in this file would silently win over the code's when that changes."""
     said = {key: value for key, value in ROOMS[name]["environment"].items() if value is not None}
-    places = {"KAFKA_BOOTSTRAP_SERVERS", "INGEST_HOST", "ARCHIVE_URL"}  # inside a container they differ for good
+    places = {
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "INGEST_HOST",
+        "ARCHIVE_URL",
+        "STREAM_DATA",
+    }  # inside a container they differ for good
     assert [key for key, value in said.items() if key not in places and not value.startswith(f"${{{key}:?")] == []
 
 
-@pytest.mark.parametrize("name", ROOMS)
+@pytest.mark.parametrize("name", IMAGES)
 def test_a_room_runs_a_command_that_exists(name):
-    service = ROOMS[name]
+    service = IMAGES[name]
     assert dockerfile(service).count('ENTRYPOINT ["tocsin"]') == 1
     done = subprocess.run(
         [sys.executable, "-m", "ops", *service["command"], "--help"],
@@ -81,9 +93,9 @@ def test_a_room_runs_a_command_that_exists(name):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ROOMS)
+@pytest.mark.parametrize("name", IMAGES)
 def test_a_room_has_no_rights(name):
-    service = ROOMS[name]
+    service = IMAGES[name]
     assert service["read_only"] is True
     assert service["tmpfs"] == ["/tmp"]
     assert service["cap_drop"] == ["ALL"]
@@ -132,8 +144,47 @@ def test_data_outlives_the_containers():
 
 def test_only_ingest_is_reachable_and_only_from_this_machine():
     assert {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service} == {
-        "ingest": ["127.0.0.1:8080:8080"]
+        "ingest": ["127.0.0.1:8080:8080"],
+        "simulate": ["127.0.0.1:8090:8090"],
     }
+
+
+def test_it_is_a_compose_file_by_the_specification():
+    """The schema is that of compose-spec, as check-jsonschema ships it."""
+    (path,) = [each for each in importlib.metadata.files("check-jsonschema") if each.name == "compose-spec.json"]
+    schema = json.loads(path.locate().read_text("utf-8"))
+    jsonschema.validators.validator_for(schema)(schema).validate(COMPOSE)
+    wrong = COMPOSE | {"services": {"kafka": COMPOSE["services"]["kafka"] | {"profile": ["scale"]}}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validators.validator_for(schema)(schema).validate(wrong)
+
+
+def test_without_a_profile_there_is_one_of_each_room_and_no_simulation():
+    profiles = {name: service["profiles"] for name, service in COMPOSE["services"].items() if "profiles" in service}
+    assert profiles == {"stream-more": ["scale"], "simulate": ["simulate"]}
+    for name, service in COMPOSE["services"].items():  # nothing waits for what only a profile starts
+        assert not set(service.get("depends_on", ())) & profiles.keys(), name
+
+
+def test_more_stream_workers_are_stream_workers():
+    more, stream = COMPOSE["services"]["stream-more"], COMPOSE["services"]["stream"]
+    own = {"profiles", "environment", "volumes", "deploy"}
+    assert {name: value for name, value in more.items() if name not in own} == {
+        name: value for name, value in stream.items() if name not in own
+    }
+    assert more["environment"] == stream["environment"] | {"STREAM_DATA": "/tmp/stream"}
+
+
+def test_the_simulation_has_every_value_that_is_demanded_and_its_parts_find_each_other():
+    text = (ROOT / "docker-compose.yml").read_text()
+    given = dotenv.dotenv_values(ROOT / "deploy/simulate.env")
+    assert set(re.findall(r"\$\{(\w+):\?", text)) <= given.keys()
+    assert set(re.findall(r"\$\{(\w+)", text)) - given.keys() == {"STREAM_MORE"}
+    assert given["INGEST_HOOKS"].partition("=")[2] == given["SIMULATE_TOKEN"]
+    assert given["SEKOIA_API_KEY"] == alert_gate.API_KEY
+    assert given["TEAMS_WEBHOOK_URL"] == TeamsReceiver(sig="simulated").url(given["SEKOIA_API_BASE"])
+    passed_on = {name for service in COMPOSE["services"].values() for name in service.get("environment", {})}
+    assert given.keys() - passed_on == {"SIMULATE_TOKEN"}
 
 
 def dockerfiles():
@@ -144,6 +195,8 @@ def dockerfiles():
 def test_an_image_holds_what_its_room_imports_and_nothing_of_another(path):
     extras = re.findall(r'"\.\[(.*)\]"', path.read_text())
     assert extras == [path.parent.name]
+    if extras == ["sandbox"]:
+        return  # all there is: it runs on one machine with nothing else
     installed = closure([*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"][extras[0]]])
     assert imports(path.parent) - installed == set()
     assert {name for name, rooms in OF_ONE_ROOM.items() if extras[0] not in rooms} & installed == set()
@@ -167,7 +220,7 @@ def test_an_image_gets_the_versions_that_were_tested(path):
     assert len(pins) == sum("==" in line for line in (ROOT / "requirements.txt").read_text().splitlines())
     extra = path.parent.name
     installed = closure([*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"][extra]])
-    assert installed - {canonical(pin.partition("==")[0]) for pin in pins} == set()
+    assert installed - {canonical(pin.partition("==")[0]) for pin in pins} - {"tocsin"} == set()
 
 
 def closure(requirements):
