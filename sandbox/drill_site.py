@@ -69,7 +69,6 @@ class Notice:
     """One message about a condition, as the operators' channel shows it."""
 
     id: str
-    key: str
     state: str
     at: float
     runbook: str
@@ -140,12 +139,10 @@ class Site:
 def _notice(content: dict[str, Any], at: float) -> Notice | None:
     attachment = content["attachments"][0]
     name = str(attachment["footer"]).removeprefix("tocsin ")
-    kind, _, rest = name.partition("/")
-    key, _, state = rest.rpartition("/")
-    if kind != "tocsin":
+    if not name.startswith("tocsin/"):
         return None
     fields = {each["title"]: each["value"].replace("\\", "") for each in attachment["fields"]}
-    return Notice(name, key.rpartition("/")[0], state, at, fields.get("Runbook", ""))
+    return Notice(name, name.rpartition("/")[2], at, fields.get("Runbook", ""))
 
 
 @asynccontextmanager
