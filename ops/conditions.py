@@ -21,7 +21,7 @@ class Condition:
     waits: Literal["at once", "patience"] = "at once"
     """Whether it is told at once, or when it has lasted for WATCH_PATIENCE."""
     of_target: bool = False
-    """Whether its subject is a target, which then is not told of it alone."""
+    """Whether its subject is a target, or a group that may be one's: that target then is not told of it."""
 
     @property
     def runbook(self) -> str:
@@ -76,7 +76,7 @@ _ALL = (
     ),
     Condition(
         "late", "TocsinGroupLate", False, "{subject} is late", "{subject} has caught up",
-        "A stage or target reads more slowly than records come, or not at all.", "patience",
+        "A stage or target reads more slowly than records come, or not at all.", "patience", of_target=True,
     ),
     Condition(
         "target_unavailable", "TocsinTargetUnavailable", True, "{subject} cannot be reached", "{subject} takes messages again",

@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 import structlog
 
+from events.errors import NotReady
 from events.settings import KafkaSettings
 from ops import canary, canary_page, watch_kafka, watch_pages
 from ops import watch_metrics as metrics
@@ -55,9 +56,11 @@ async def _until_stopped(watch: "Watch") -> None:
         looking = asyncio.create_task(watch.run(stop))
         await asyncio.wait({looking, waiting := asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        looking.cancel()  # what was about to be told is on disk, and told after the next start
-        with contextlib.suppress(asyncio.CancelledError):
-            await looking
+        if stop.is_set():
+            looking.cancel()  # what was about to be told is on disk, and told after the next start
+            await asyncio.wait({looking})
+        else:
+            await looking  # it ended by itself, which nobody may take for a stop
 
 
 class Watch:
@@ -92,13 +95,22 @@ class Watch:
         await self._stack.aclose()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look, and send the canaries that are due, until told to stop."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._canaries.run(stop))
-            while not stop.is_set():
-                await self.once()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._settings.every.total_seconds())
+        """Look, and send the canaries that are due, until told to stop.
+
+        Raises NotReady.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._canaries.run(stop))
+                tasks.create_task(self._keep_looking(stop))
+        except* NotReady as errors:
+            raise errors.exceptions[0] from None
+
+    async def _keep_looking(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self.once()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._settings.every.total_seconds())
 
     async def once(self) -> None:
         """Look, remember, tell."""

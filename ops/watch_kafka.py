@@ -1,6 +1,5 @@
 """What Kafka says, as the watch asks it: how late each group is, and how many dead letters there are."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from aiokafka.errors import KafkaError
 from events.settings import KafkaSettings
 from events.topics import Topics
 from inbox.lag import Lag, Lags
+from ops.contained import contained
 from ops.scan import Unreachable, reading
 
 WITHIN = 10.0
@@ -31,16 +31,21 @@ async def look(kafka: KafkaSettings, within: float = WITHIN) -> KafkaSaid | None
     Raises NotReady when topics are missing.
     """
     try:
-        async with asyncio.timeout(within), reading(kafka) as reader:
-            spans = await reader.spans(await reader.partitions(Topics(kafka.topic_prefix).dead_letters))
+        letters = await contained(_letters(kafka), within)
     except (KafkaError, OSError, TimeoutError, Unreachable):
         return None
-    return KafkaSaid(sum(span.end for span in spans.values()), await _lags(kafka, within))
-
-
-async def _lags(kafka: KafkaSettings, within: float) -> Sequence[Lag] | None:
     try:
-        async with asyncio.timeout(within), Lags(kafka) as lags:
-            return await lags.read()
+        return KafkaSaid(letters, await contained(_lags(kafka), within))
     except (KafkaError, OSError, TimeoutError):
-        return None
+        return KafkaSaid(letters, None)
+
+
+async def _letters(kafka: KafkaSettings) -> int:
+    async with reading(kafka) as reader:
+        spans = await reader.spans(await reader.partitions(Topics(kafka.topic_prefix).dead_letters))
+    return sum(span.end for span in spans.values())
+
+
+async def _lags(kafka: KafkaSettings) -> Sequence[Lag]:
+    async with Lags(kafka) as lags:
+        return await lags.read()

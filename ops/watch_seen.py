@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from inbox.lag import Lag
 from ops.conditions import Seen, key_of
+from ops.doctor_sekoia import SOON
 from ops.episodes import Tally
 from ops.watch_kafka import KafkaSaid
 from ops.watch_pages import Page, Pages
 from ops.watch_settings import WatchSettings
-
-SOON = timedelta(days=14)
-"""How long before its end an API key is worth a word."""
 
 
 @dataclass(frozen=True)

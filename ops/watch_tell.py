@@ -15,6 +15,7 @@ from events.records import EnrichedEvent
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import watch_metrics as metrics
+from ops.contained import contained
 from ops.scan import Unreachable, scan
 from ops.watch_change import Change, headers
 from ops.watch_direct import Direct
@@ -71,11 +72,11 @@ class Teller:
     async def _write(self, change: Change) -> bool:
         """Write the record; True when the brokers have it, once."""
         try:
-            if change.tried and await self._is_there(change):
+            if change.tried and await contained(self._is_there(change), 10 * WITHIN):
                 return True
             change.tried = True
             self._save()  # whoever is killed from here on looks first
-            await self._produce(change)
+            await contained(self._produce(change), WITHIN)
         except (KafkaError, OSError, TimeoutError, Unreachable) as error:
             log.warning("change_not_written", event_id=change.id, reason=repr(error))
             return False
@@ -89,9 +90,8 @@ class Teller:
             **self._kafka.client_options(), acks="all", enable_idempotence=True, request_timeout_ms=int(WITHIN * 1000)
         )
         try:
-            async with asyncio.timeout(WITHIN):
-                await producer.start()
-                await producer.send_and_wait(self._topic, encode(event), key=change.record_key, headers=headers(event))
+            await producer.start()
+            await producer.send_and_wait(self._topic, encode(event), key=change.record_key, headers=headers(event))
         finally:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(producer.stop(), 3)

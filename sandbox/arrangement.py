@@ -12,6 +12,7 @@ from events.settings import KafkaSettings
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
 from ops.catch_up_settings import CatchUpSettings
+from ops.watch_settings import WatchSettings
 from sandbox import folder, plan
 from sandbox.plan import Layout, Ports
 from sinks import rules_file
@@ -41,6 +42,7 @@ class Settings:
     archive: ArchiveSettings
     inbox: InboxSettings
     catch_up: CatchUpSettings
+    watch: WatchSettings
 
     @classmethod
     def read(cls) -> Self:
@@ -57,6 +59,7 @@ class Settings:
             ArchiveSettings(),
             InboxSettings(),
             CatchUpSettings(),
+            WatchSettings(),
         )
 
     @property
@@ -112,6 +115,7 @@ def arrange(
         inbox=settings.inbox.port,
         inbox_admin=settings.inbox.admin_port,
         catch_up_admin=settings.catch_up.admin_port,
+        watch_admin=settings.watch.admin_port,
     )
     ports = free(wanted)
     posts = not _has(settings.sekoia.api_key)

@@ -3,18 +3,20 @@
 import asyncio
 import base64
 import os
+import sys
 import time
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import orjson
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka import AIOKafkaProducer
 
-from events.topics import Topics, contract
-from sandbox.drill_site import ROOM, Site
+from events.topics import Topics
+from sandbox.drill_site import Site
+from sandbox.supervisor import PERSON_CAN_FIX
 
 MANY = 10_000
 QUIET = 5.0
@@ -58,8 +60,9 @@ async def _target_gone(site: Site) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _dead_letter(site: Site) -> AsyncIterator[None]:
-    site.teams.answer_with(400)
-    await site.post_alert()
+    """Write what is no webhook to the raw topic, as nobody but us should: the stream buries it."""
+    async with AIOKafkaProducer(**site.kafka.client_options()) as producer:
+        await producer.send_and_wait(Topics(site.kafka.topic_prefix).raw, b"\xff not a webhook", key=b"drill")
     yield
 
 
@@ -80,25 +83,14 @@ async def _kafka_down(site: Site) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _kafka_refuses(site: Site) -> AsyncIterator[None]:
-    """Ask for more copies than there are brokers: Kafka answers, and takes no webhook."""
-    await _copies(site, "2")
-    posting = asyncio.create_task(site.post_alert())
-    yield
-    await _copies(site, "1")
-    await posting
-
-
-async def _copies(site: Site, count: str) -> None:
-    name = Topics(site.kafka.topic_prefix).raw
-    config = next(topic.config for topic in contract(site.kafka) if topic.name == name)
-    wanted = ConfigResource(ConfigResourceType.TOPIC, name, configs=config | {"min.insync.replicas": count})
-    admin = AIOKafkaAdminClient(**site.kafka.client_options())
+async def _kafka_hangs(site: Site) -> AsyncIterator[None]:
+    site.broker.pause()
     try:
-        await admin.start()
-        await admin.alter_configs([wanted])
+        await site.post_alert()  # answered, and written to the spool
+        yield
     finally:
-        await admin.close()
+        site.broker.resume()
+    await site.broker.ready(within=BACK_WITHIN)
 
 
 def _frozen(room: str) -> Fault:
@@ -124,20 +116,37 @@ async def _restarting(site: Site) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _alerts(site: Site) -> AsyncIterator[None]:
+    """Let alerts come all the while: the API is asked only about these."""
+
+    async def post() -> None:
+        while True:
+            await site.post_alert()
+            await asyncio.sleep(1)
+
+    posting = asyncio.create_task(post())
+    try:
+        yield
+    finally:
+        posting.cancel()
+        await asyncio.wait({posting})
+
+
+@asynccontextmanager
 async def _api_errors(site: Site) -> AsyncIterator[None]:
     site.api.answer_with(503, times=MANY)
-    for _ in range(3):
-        await site.post_alert()
-        await asyncio.sleep(0.5)
-    yield
+    async with _alerts(site):
+        yield
     site.api.clear()
 
 
 @asynccontextmanager
 async def _key_refused(site: Site) -> AsyncIterator[None]:
+    while "breaker_open" in (["breaker_open"] if (found := await site.raised()) is None else found):
+        await asyncio.sleep(0.2)  # while it rests, the API is not asked, and refuses nobody
     site.api.answer_with(401, times=MANY)
-    await site.post_alert()
-    yield
+    async with _alerts(site):
+        yield
     site.api.clear()
     before = site.supervisor.restarts("stream")
     site.supervisor.kill("stream")  # a new key is read when it starts
@@ -171,11 +180,33 @@ async def _silence(site: Site) -> AsyncIterator[None]:
 async def _disk_low(site: Site) -> AsyncIterator[None]:
     file = site.folder / "filled"
     with file.open("wb") as taken:
-        await asyncio.to_thread(os.posix_fallocate, taken.fileno(), 0, 2 * ROOM)
+        await asyncio.to_thread(os.posix_fallocate, taken.fileno(), 0, 2 * site.room)
     try:
         yield
     finally:
         file.unlink()
+
+
+@asynccontextmanager
+async def _canary_missed(site: Site) -> AsyncIterator[None]:
+    site.receivers.drops.add("lab")
+    await _try_canary(site)
+    yield
+    site.receivers.drops.clear()
+    await _try_canary(site)
+
+
+async def _try_canary(site: Site) -> None:
+    """Run `tocsin canary lab` where the watch runs; once more where another drill has broken the rules just then."""
+    watch = site.rooms["watch"]
+    argv = (sys.executable, "-P", "-m", "ops", "canary", "lab")
+    while True:
+        tried = await asyncio.create_subprocess_exec(
+            *argv, cwd=watch.cwd, env=dict(watch.env), stdout=DEVNULL, stderr=DEVNULL
+        )
+        if await tried.wait() != PERSON_CAN_FIX:
+            return
+        await asyncio.sleep(1)
 
 
 @asynccontextmanager
@@ -189,15 +220,20 @@ _ALL = (
     Drill("target-unavailable", "target_unavailable/soc", "the Teams channel answers 503", _target_unavailable),
     Drill("target-gone", "target_paused/soc", "the Teams channel's address is gone (410)", _target_gone),
     Drill("target-slow", "late/soc", "the Teams channel takes twelve seconds a message", _target_slow),
-    Drill("dead-letter", "dead_letter", "the Teams channel refuses an event for good (400)", _dead_letter),
+    Drill("dead-letter", "dead_letter", "a record of the raw topic cannot be read", _dead_letter, aside=True),
     Drill("kafka-down", "kafka_away", "the broker is killed", _kafka_down),
-    Drill("kafka-refuses", "spool_in_use/ingest", "Kafka answers, and acknowledges no webhook", _kafka_refuses),
+    Drill(
+        "kafka-hangs", "spool_in_use/ingest", "the broker is stopped in its tracks while a webhook comes", _kafka_hangs
+    ),
     Drill("ingest-frozen", "room_down/ingest", "ingest is stopped in its tracks", _frozen("ingest")),
     Drill("stream-frozen", "room_down/stream", "the stream is stopped in its tracks", _frozen("stream")),
     Drill("sinks-frozen", "room_down/sinks", "the sinks, which would tell of it, are stopped", _frozen("sink")),
     Drill("ingest-crashes", "room_restarting/ingest", "ingest is killed again and again", _restarting),
     Drill("rules-broken", "rules_refused/sinks", "the rules file gets a mistake", _rules_broken, aside=True),
     Drill("key-expiring", "api_key_expiring", "the API key ends in three days", _key_expiring, aside=True),
+    Drill(
+        "canary-missed", "canary_missed/lab", "a channel accepts messages and shows none", _canary_missed, aside=True
+    ),
     Drill("disk-low", "disk_low/data", "the disk is filled", _disk_low, aside=True),
     Drill("webhooks-silent", "webhooks_silent", "alerts are raised, and no webhook comes", _silence),
     Drill("api-errors", "breaker_open", "the Alert API answers 503", _api_errors, aside=True),

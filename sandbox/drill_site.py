@@ -26,8 +26,8 @@ from sandbox.supervisor import FIRST_PAUSE, Process, Supervisor
 from sandbox.tenant import Tenant
 
 PARTITIONS = 2
-ROOM = 1 << 30
-"""Bytes above what the watch is told to want, on the disk of the drill."""
+MOST_ROOM = 8 << 30
+"""Bytes above what the watch is told to want, on the disk of the drill; others may use it meanwhile."""
 
 RUNBOOK = "https://docs.example.org/runbook.md"
 
@@ -36,8 +36,16 @@ targets:
   soc: {{type: teams, url: "{base}/teams/soc?sig=simulated", limits: [], canary: {{proof: human, every: 7d}}}}
   ops-chat: {{type: mattermost, url: "{base}/mattermost/hooks/ops"}}
   ops-hook: {{type: webhook, url: "{base}/webhook", secrets: "{secret}"}}
+  lab:
+    type: mattermost
+    url: "{base}/mattermost/hooks/lab"
+    canary:
+      proof: read_back
+      every: 1h
+      bot: {{url: "{base}/mattermost", token: {token}, channel: {channel}}}
 rules:
   - {{name: alerts, match: {{type: [alert, alert-comment]}}, notify: soc}}
+  - {{name: never, match: {{type: never}}, notify: lab}}
 unmatched: drop
 operators: [ops-chat, ops-hook]
 """
@@ -46,7 +54,7 @@ IMPATIENT = {
     "WATCH_EVERY": "500ms",
     "WATCH_PATIENCE": "2s",
     "WATCH_HOLD": "1s",
-    "WATCH_WINDOW": "6s",
+    "WATCH_WINDOW": "20s",
     "WATCH_RESTARTS": "1",
     "WATCH_OLDEST": "3s",
     "WATCH_RUNBOOK": RUNBOOK,
@@ -61,7 +69,6 @@ class Notice:
     """One message about a condition, as the operators' channel shows it."""
 
     id: str
-    key: str
     state: str
     at: float
     runbook: str
@@ -81,6 +88,8 @@ class Site:
     supervisor: Supervisor
     layout: plan.Layout
     rules: str
+    room: int
+    """Bytes that must be taken from the disk for it to be low."""
     rooms: dict[str, Process] = field(default_factory=dict)
 
     async def start(self, *processes: Process) -> None:
@@ -130,12 +139,10 @@ class Site:
 def _notice(content: dict[str, Any], at: float) -> Notice | None:
     attachment = content["attachments"][0]
     name = str(attachment["footer"]).removeprefix("tocsin ")
-    kind, _, rest = name.partition("/")
-    key, _, state = rest.rpartition("/")
-    if kind != "tocsin":
+    if not name.startswith("tocsin/"):
         return None
     fields = {each["title"]: each["value"].replace("\\", "") for each in attachment["fields"]}
-    return Notice(name, key.rpartition("/")[0], state, at, fields.get("Runbook", ""))
+    return Notice(name, name.rpartition("/")[2], at, fields.get("Runbook", ""))
 
 
 @asynccontextmanager
@@ -147,10 +154,14 @@ async def running(folder: Path, say: Say) -> AsyncIterator[Site]:
     async with EmbeddedKafka(folder / "kafka") as broker, serving(app) as base:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=PARTITIONS, _env_file=None)
         await topics.ensure(kafka)
-        rules = RULES.format(base=base, secret=endpoints.SECRET)
+        rules = RULES.format(
+            base=base, secret=endpoints.SECRET, token=endpoints.BOT_TOKEN, channel=endpoints.BOT_CHANNEL
+        )
         supervisor = Supervisor(lambda restart: say(str(restart)), longest_pause=FIRST_PAUSE)
-        layout = _layout(folder, broker.bootstrap, base)
-        site = Site(folder, kafka, broker, tenant, faults, teams, receivers, supervisor, layout, rules)
+        free = shutil.disk_usage(folder).free
+        room = min(MOST_ROOM, free // 8)
+        layout = _layout(folder, broker.bootstrap, base, disk_free=free - room)
+        site = Site(folder, kafka, broker, tenant, faults, teams, receivers, supervisor, layout, rules, room)
         site.write_rules(rules)
         try:
             rooms = {each.name: each for each in plan.rooms(layout) if each.name != "archive"}
@@ -164,9 +175,8 @@ async def running(folder: Path, say: Say) -> AsyncIterator[Site]:
             await supervisor.stop()
 
 
-def _layout(folder: Path, bootstrap: str, base: str) -> plan.Layout:
+def _layout(folder: Path, bootstrap: str, base: str, *, disk_free: int) -> plan.Layout:
     common = {"KAFKA_PARTITIONS": str(PARTITIONS), "TOCSIN_RULES": str(folder / "tocsin.yml")}
-    free = shutil.disk_usage(folder).free
     catch_up = {"CATCH_UP_EVERY": "1s", "CATCH_UP_DELAY": "0s", "SILENCE_AFTER": "4s"}
     layout = plan.Layout(
         data=folder,
@@ -179,7 +189,7 @@ def _layout(folder: Path, bootstrap: str, base: str) -> plan.Layout:
             "stream": common,
             "sink": common | {"SINKS_START": "earliest"},
             "catch-up": common,
-            "watch": common | IMPATIENT | {"WATCH_DISK_FREE": str(max(free - ROOM, 0))},
+            "watch": common | IMPATIENT | {"WATCH_DISK_FREE": str(disk_free)},
         },
     )
     return replace(layout, environment={**layout.environment, **catch_up})

@@ -16,6 +16,7 @@ from sandbox.message_limits import Refused
 from sinks.standard_webhooks import sign
 
 SECRET = "whsec_c2ltdWxhdGVkLXRvY3Npbi1yZWNlaXZlci1zZWNyZXQ="  # noqa: S105 - opens nothing
+BOT_TOKEN, BOT_CHANNEL = "simulated-bot-token", "a" * 26
 TOKEN, KEY = "123456:simulated", "simulated-key"
 TOLERANCE = 300
 """Seconds a signature may be old, as the specification's libraries have it."""
@@ -87,6 +88,8 @@ class Endpoints:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.shown: deque[Shown] = deque(maxlen=_KEPT)
         self.repeated = 0
+        self.drops: set[str] = set()
+        """Incoming webhooks of Mattermost that accept a message and show it nowhere."""
         self._ids: deque[str] = deque(maxlen=_KEPT)
         self._clock = clock
         self._seq = 0
@@ -113,6 +116,8 @@ class Endpoints:
             told = {"id": "web.incoming_webhook.error", "message": str(error), "status_code": 400}
             return _json(told, 400, headers)
         done = Response("ok", 200, headers, "text/plain")
+        if hook in self.drops:
+            return done
         for post in message_limits.mattermost_posts(content):
             self._take("mattermost", post, done)
         return done
@@ -192,6 +197,13 @@ def routes(endpoints: Endpoints) -> APIRouter:
     @router.post("/mattermost/hooks/{hook}")
     async def mattermost(hook: str, request: Request) -> Response:
         return endpoints.mattermost(await request.body(), hook)
+
+    @router.get("/mattermost/api/v4/channels/{channel}/posts")
+    async def posts(channel: str, request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {BOT_TOKEN}" or channel != BOT_CHANNEL:
+            return _json({"message": "Invalid or expired session, please login again.", "status_code": 401}, 401)
+        found = {str(one.seq): one.content for one in endpoints.shown if one.kind == "mattermost"}
+        return _json({"order": list(found), "posts": found}, 200)
 
     @router.post("/slack/services/{rest:path}")
     async def slack(rest: str, request: Request) -> Response:

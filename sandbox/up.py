@@ -23,6 +23,7 @@ from sandbox.arrangement import RATE, Arrangement, Settings, arrange, released
 from sandbox.kafka import EmbeddedKafka
 from sandbox.logfile import last_line
 from sandbox.plan import catch_up, inbox, rooms, simulate
+from sandbox.plan_watch import watch as watching
 from sandbox.screen import Screen
 from sandbox.supervisor import PERSON_CAN_FIX, Process, Ready, Restart, Supervisor
 
@@ -143,6 +144,7 @@ class Up:
         await self._start_all([by_name["stream"]])
         if job := catch_up(layout):
             await self._start_all([job])
+        await self._start_all([watching(layout)])
 
     async def _start_broker(self, process: Process, broker: EmbeddedKafka) -> None:
         try:
@@ -174,7 +176,7 @@ class Up:
         }
         flowing = False
         job = catch_up(self._layout)
-        watched = [*rooms(self._layout), inbox(self._layout), *([job] if job else [])]
+        watched = [*rooms(self._layout), inbox(self._layout), watching(self._layout), *([job] if job else [])]
         async with watch.Watch(watched, groups, self._kafka) as eye:
             with self._screen.live():
                 while True:

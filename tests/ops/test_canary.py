@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from events.errors import NotReady
 from ops import canary, canary_cli, canary_page, canary_read_back
 from ops.canary_record import Record, complaint, due, state
-from sandbox import receivers
+from sandbox import plan, receivers
 from sandbox.quirks import Quirks
 from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
@@ -247,3 +247,22 @@ def test_what_is_due_is_sent_once_and_what_is_missed_is_known(tmp_path):
     assert canaries.missed() == {"soc-teams": ""}
     ahead[0] = timedelta(days=1, minutes=1).total_seconds()
     assert canaries.missed()["soc-teams"].startswith("Nobody has confirmed a canary since")
+
+
+def test_the_page_is_served_beside_the_watch_and_a_taken_port_is_said(tmp_path):
+    Record().sent(time.time(), "c0de").save(tmp_path, "soc-teams")
+    port = plan.Ports.free().watch_admin
+    app = canary_page.create_page(tmp_path, ["soc-teams"])
+
+    async def run():
+        async with canary_page.serving(app, "127.0.0.1", port):
+            async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+                shown = await http.get(f"http://127.0.0.1:{port}/soc-teams/c0de")
+            with pytest.raises(NotReady, match="cannot listen"):
+                async with canary_page.serving(app, "127.0.0.1", port):
+                    pass
+        return shown
+
+    shown = asyncio.run(run())
+    assert (shown.status_code, "server" in shown.headers) == (200, False)
+    assert shown.headers["referrer-policy"] == "no-referrer"

@@ -118,6 +118,12 @@ def test_a_target_in_trouble_is_not_asked_to_tell_of_itself():
     assert [name for name, _ in posts.made] == ["ops-mail"]
 
 
+def test_a_target_that_is_late_is_not_told_that_it_is():
+    posts, untold = Posts(), [change("late/ops-mail"), change("late/stream")]
+    tell(Told(posts), untold, kafka=False)
+    assert [name for name, _ in posts.made] == ["ops-chat", "ops-chat", "ops-mail"]
+
+
 def test_what_kafka_refuses_stays_and_is_told_later():
     untold = [change()]
     teller = Told(Posts(), refuses=True)

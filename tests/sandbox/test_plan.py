@@ -8,6 +8,7 @@ import pytest
 
 from sandbox import plan
 from sandbox.plan import Layout, Ports
+from sandbox.plan_watch import watch
 from sandbox.supervisor import Process
 
 SECRETS = {
@@ -129,3 +130,15 @@ def test_bare_environment_has_none_of_our_settings(monkeypatch: pytest.MonkeyPat
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     assert plan.bare_environment().keys() & SECRETS.keys() == {"PATH", "MATTERMOST_URL"}
+
+
+def test_the_watch_knows_the_key_the_targets_and_every_room() -> None:
+    process = watch(layout(environment={**SECRETS, "HEARTBEAT_URL": "https://beat.example"}))
+    assert process.env["SEKOIA_API_KEY"] == SECRETS["SEKOIA_API_KEY"]  # to know when it ends
+    assert process.env["HEARTBEAT_URL"] == "https://beat.example"
+    assert process.env["WATCH_ROOMS"].startswith("ingest=http://127.0.0.1:8081,stream=")
+    assert "sinks=http://127.0.0.1:8083" in process.env["WATCH_ROOMS"]
+    assert "INGEST_HOOKS" not in process.env
+    assert "sinks=" not in watch(layout(), "sink").env["WATCH_ROOMS"]
+    others = rooms(environment={"HEARTBEAT_URL": "https://beat.example", "WATCH_EVERY": "1s"})
+    assert not [name for name, room in others.items() if {"HEARTBEAT_URL", "WATCH_EVERY"} & room.env.keys()]

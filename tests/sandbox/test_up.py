@@ -45,6 +45,7 @@ class Terminal:
             "ops inbox",
             "ops simulate",
             "ops stream",
+            "ops watch",
         )
         mine = [(int(pid), command) for parent, pid, command in rows if int(parent) == self.process.pid]
         return {name: pid for name in names for pid, command in mine if name in command}
@@ -67,10 +68,10 @@ def archived(folder: Path) -> int:
 def test_alerts_flow_whatever_is_killed_until_told_to_stop(terminal: Terminal, tmp_path: Path) -> None:
     terminal.wait_for("alerts are flowing", START_WITHIN)
     children = terminal.children()
-    assert len(children) == 7
+    assert len(children) == 8
     for pid in children.values():
         os.kill(pid, signal.SIGKILL)
-    for name in ("broker", "ingest", "sink", "archive", "inbox", "simulate", "stream"):
+    for name in ("broker", "ingest", "sink", "archive", "inbox", "simulate", "stream", "watch"):
         terminal.wait_for(f"{name} is ready again", BACK_WITHIN)
     assert set(children.values()).isdisjoint(terminal.children().values())
     before = archived(tmp_path)

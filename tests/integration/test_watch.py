@@ -1,0 +1,91 @@
+"""The watch on a real Kafka: a change is one record, however often it is told, and what the topics say is seen."""
+
+import asyncio
+import time
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from events.codec import decode_enriched
+from events.headers import as_text
+from events.state_changes import is_own, told
+from events.topics import Topics
+from ops import watch_kafka
+from ops.scan import scan
+from ops.watch_change import Change
+from ops.watch_tell import Teller
+from sinks import rules_file
+from sinks.window import is_urgent
+
+RULES = """\
+targets:
+  ops-chat: {type: mattermost, url: "http://127.0.0.1:9/hooks/a"}
+  ops-log: {type: log}
+rules: [{name: all, match: all, notify: ops-chat}]
+operators: [ops-chat, ops-log]
+"""
+pytestmark = pytest.mark.kafka
+
+
+def change(raised=True, **more):
+    now = time.time()
+    return Change("target_unavailable/soc", raised=raised, since=1_700_000_000.0, at=now, **more)
+
+
+def teller(kafka, saved):
+    return Teller(kafka, rules_file.parse(RULES, "t.yml", {}), lambda: saved.append(1))
+
+
+async def records(kafka):
+    return [record async for record in scan(kafka, Topics(kafka.topic_prefix).enriched)]
+
+
+def test_a_watch_that_is_killed_between_kafka_and_its_disk_tells_nothing_twice(kafka_settings):
+    async def run():
+        saved = []
+        told_before_the_kill = change()
+        await teller(kafka_settings, saved).tell(
+            [told_before_the_kill], kafka_answers=True, served={"ops-chat", "ops-log"}
+        )
+        assert saved  # that it tries is on disk before Kafka has it
+        untold = [change(tried=True, told=["ops-log"]), change(raised=False)]
+        for _ in range(2):
+            await teller(kafka_settings, saved).tell(untold, kafka_answers=True, served={"ops-chat", "ops-log"})
+        assert untold == []
+        return await records(kafka_settings)
+
+    found = asyncio.run(run())
+    assert [as_text(one.headers)["event-id"].rpartition("/")[2] for one in found] == ["raised", "recovered"]
+    assert len({one.partition for one in found}) == 1
+    events = [decode_enriched(one.value) for one in found]
+    assert all(is_own(event) for event in events)
+    assert all(map(is_urgent, found))
+    assert told(events[0]) == ()
+
+
+def test_what_could_not_be_written_is_not_lost(kafka_settings):
+    async def run():
+        away = kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+        untold = [change()]
+        await teller(away, []).tell(untold, kafka_answers=True, served={"ops-chat", "ops-log"})
+        assert [each.tried for each in untold] == [True]
+        await teller(kafka_settings, []).tell(untold, kafka_answers=True, served={"ops-chat", "ops-log"})
+        assert untold == []
+        return await records(kafka_settings)
+
+    assert len(asyncio.run(run())) == 1
+
+
+def test_a_dead_letter_is_seen_and_a_cluster_that_is_away_too(kafka_settings):
+    async def run():
+        before = await watch_kafka.look(kafka_settings)
+        async with AIOKafkaProducer(**kafka_settings.client_options()) as producer:
+            await producer.send_and_wait(Topics(kafka_settings.topic_prefix).dead_letters, b"x")
+        after = await watch_kafka.look(kafka_settings)
+        away = await watch_kafka.look(kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}))
+        return before, after, away
+
+    before, after, away = asyncio.run(run())
+    assert after.letters == before.letters + 1
+    assert before.lags is not None
+    assert away is None
