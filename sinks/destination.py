@@ -1,6 +1,7 @@
 """What a destination is: two verbs, two ways to fail, and settings of its own."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -50,6 +51,9 @@ class TargetSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+Original = Callable[[EnrichedEvent], Awaitable[bytes | None]]
+"""Returns a webhook body byte for byte; None where it is not to be had (any more)."""
+
 S_co = TypeVar("S_co", bound=TargetSettings, covariant=True)
 
 
@@ -70,12 +74,20 @@ class Destination(ABC, Generic[S_co]):
     named: ClassVar[int] = 10
     """How many events a digest of this type can name one by one."""
 
+    original: Original | None = None
+    """Where to ask for the body of an event as it was posted; None where nobody gave one."""
+
     def __init__(self, settings: S_co) -> None:
         self.settings = settings
         self.resources = AsyncExitStack()
 
     async def open(self) -> None:
         """Make the connections `deliver` needs."""
+
+    @property
+    def wants_original(self) -> bool:
+        """Whether `original` is to be given."""
+        return False
 
     def limits(self) -> tuple[Limit, ...]:
         """Return how often the target may be posted to; nothing where it does not say."""

@@ -1,5 +1,6 @@
 """The webhook as its receiver sees it, verified with the specification's own library."""
 
+import asyncio
 import base64
 import importlib.util
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook as Verifier
 
 from events.codec import decode_enriched, decode_webhook
-from sinks.destinations.webhook import WebhookSettings, envelope, message_id, posted
+from sinks.destinations.webhook import Webhook, WebhookSettings, envelope, message_id, posted
+from sinks.responses import Answer
 from sinks.standard_webhooks import sign
 
 _spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
@@ -66,3 +68,24 @@ def test_a_secret_of_another_form_is_refused_unseen(secret):
 def test_the_platforms_own_webhook_goes_on_with_its_fields_in_their_order(name):
     raw = Path(__file__).parents[1].joinpath("events/golden/raw", f"{name}.json").read_bytes()
     assert posted(decode_webhook(raw)[0]) == orjson.dumps(orjson.loads(raw))
+
+
+@pytest.mark.parametrize("original", [b' {"b":1, "a" : "\\u00e9", "a":2}\n', None])
+def test_a_body_that_should_be_verbatim_says_whether_it_is(original):
+    class Recorded:
+        async def post(self, body, headers):
+            self.body, self.headers = body, headers
+            return Answer(200, {})
+
+    async def asked(_event):
+        return original
+
+    event = hostile.event()
+    hook = Webhook(WebhookSettings.model_validate({"url": "https://h.example/x", "body": "verbatim", "secrets": NEW}))
+    hook._poster, hook.original = Recorded(), asked
+    delivered = asyncio.run(hook.deliver(event))
+    assert hook._poster.body == (original or posted(event.event))
+    assert hook._poster.headers["tocsin-body"] == ("verbatim" if original else "rebuilt")
+    assert delivered.status == ("HTTP 200" if original else "HTTP 200, body rebuilt")
+    signed = sign([SecretStr(NEW)], message_id(event), datetime.now(UTC), hook._poster.body)
+    assert signed["webhook-id"] == hook._poster.headers["webhook-id"]
