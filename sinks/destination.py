@@ -71,6 +71,8 @@ class Destination(ABC, Generic[S_co]):
     """The settings that make up a connection: targets in which they are the same share its budget."""
     at_once: ClassVar[int] = 1
     """How many posts may be on their way at the same time; above one, `deliver` must bear it. Order per alert holds."""
+    marks_attempts: ClassVar[bool] = True
+    """Whether a post is written down before it is made: the same event twice is two messages, and a crash may cut it off."""
     named: ClassVar[int] = 10
     """How many events a digest of this type can name one by one."""
 

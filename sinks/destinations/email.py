@@ -92,6 +92,7 @@ class Email(Destination[EmailSettings]):
     """
 
     Settings = EmailSettings
+    marks_attempts = False
     named = 200
 
     async def open(self) -> None:

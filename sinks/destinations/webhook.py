@@ -47,6 +47,7 @@ class Webhook(Destination[WebhookSettings]):
     """
 
     Settings = WebhookSettings
+    marks_attempts = False
     tells_people = False
     at_once = 32
     named = 500
