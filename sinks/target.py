@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
-from sinks import originals, positions, shelf, spent
+from sinks import elsewhere, originals, positions, shelf, spent
 from sinks.backoff import Retry
 from sinks.connections import Connections, sharing
 from sinks.delivery import Delivery
@@ -121,6 +121,8 @@ class TargetRun:
         await self._connections.restore(
             target, lambda seconds: spent.ages(self._kafka, shared, seconds), time.monotonic()
         )
+        if budget.limits:
+            await elsewhere.warn(self._kafka, target.name, shared, self._connections.here | {self.name})
         return Outlet(target.name, destination, budget)
 
     async def _standby(self, stack: AsyncExitStack) -> Standby | None:
