@@ -119,6 +119,9 @@ class Receipt(_Record):
     latency: float | None = Field(None, description="Seconds from the webhook's arrival to the target's answer.")
     received_at: AwareDatetime | None = Field(None, description="When the event came in.")
     similar: float | None = Field(None, description="How many events the alert grouped by then.")
+    may_repeat: bool | None = Field(
+        None, description="True when a sink was cut off while it posted the event: it may have been shown twice."
+    )
 
 
 def _text(value: object) -> str | None:
