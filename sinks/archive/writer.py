@@ -149,9 +149,28 @@ class PartitionWriter:
                 self._folder.delete(file.path)
             raise
 
-    def _append(self, kind: Kind, first: int, following: int, files: tuple[DataFile, ...] = ()) -> None:
+    def compact(self, file: DataFile, replaced: tuple[str, ...]) -> None:
+        """Make a file count instead of those it was made of; it bears the number of the next entry.
+
+        Raises Superseded when the partition has another writer.
+        """
+        here = self.next_offset or 0
+        try:
+            self._append("compaction", here, here, (file,), replaced)
+        except Superseded:
+            self._folder.delete(file.path)
+            raise
+
+    def _append(
+        self,
+        kind: Kind,
+        first: int,
+        following: int,
+        files: tuple[DataFile, ...] = (),
+        replaces: tuple[str, ...] = (),
+    ) -> None:
         self._last = self._manifest.append(
-            kind, after=self._last, offsets=(first, following), writer=self._writer, files=files
+            kind, after=self._last, offsets=(first, following), writer=self._writer, files=files, replaces=replaces
         )
 
     def _put(self, place: tuple[str, date], first_offset: int, group: list[Row]) -> DataFile:
