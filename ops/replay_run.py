@@ -109,7 +109,7 @@ class Replay:
                 batch: list[Found] = []
                 if not picks:
                     continue
-                async for record in self._records(reader, number):
+                async for record in self._records(reader, number, Span(min(picks), max(picks) + 1)):
                     if record.offset in picks:
                         batch.append(record)
                     if len(batch) == size:
@@ -164,17 +164,18 @@ class Replay:
                 sent.add(int(headers[SOURCE]))
         return sent
 
-    async def _records(self, reader: Reader, number: int) -> AsyncIterator[Found]:
-        """Yield the records of the span: what left Kafka from the archive, the rest from Kafka."""
+    async def _records(self, reader: Reader, number: int, within: Span | None = None) -> AsyncIterator[Found]:
+        """Yield the records of the span, or some of them: what left Kafka from the archive, the rest from Kafka."""
         since, until = self._plan.span
         place = TopicPartition(self._topics.enriched, number)
         kept = (await reader.spans([place]))[place]
-        if self._root:
+        if self._root and (within is None or within.start < kept.start):
             for record in archived(self._root, place.topic, number, kept.start, since, until):
                 yield record
         start = (await reader.places({place: kept}, since))[place]
         end = (await reader.places({place: kept}, until + LATE))[place]
-        async for record in reader.records({place: Span(start, end)}):
+        span = Span(max(start, within.start), min(end, within.end)) if within else Span(start, end)
+        async for record in reader.records({place: span}):
             if record.value:
                 yield Found(record.offset, record.key, record.value)
 
