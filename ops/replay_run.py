@@ -100,7 +100,7 @@ class Replay:
                 await self._write(producer, number, batch)
                 done += len(batch)
                 progress(done, counts.left)
-                await pace.wait(done)
+                await asyncio.sleep(pace.take(len(batch)))
         return done
 
     async def _batches(self, counts: Counts, size: int) -> AsyncIterator[tuple[int, list[Found]]]:
@@ -220,11 +220,13 @@ def _key(value: bytes) -> bytes:
 
 
 class _Pace:
-    """So many a second, measured from the first."""
+    """So many a second; what was not used while something else took long is not made up for in a burst."""
 
     def __init__(self, rate: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._rate, self._monotonic, self._begin = rate, monotonic, monotonic()
+        self._rate, self._monotonic, self._next = rate, monotonic, monotonic()
 
-    async def wait(self, done: int) -> None:
-        """Wait until so many may be done."""
-        await asyncio.sleep(max(0.0, self._begin + done / self._rate - self._monotonic()))
+    def take(self, count: int) -> float:
+        """Note so many, and return the seconds until the next may go."""
+        now = self._monotonic()
+        self._next = max(self._next, now) + count / self._rate
+        return self._next - now
