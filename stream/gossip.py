@@ -3,7 +3,9 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 import structlog
@@ -67,7 +69,7 @@ class Gossip:
 
     async def _speak(self) -> None:
         # acks=1: it must be heard now, and nobody misses it later.
-        async with AIOKafkaProducer(**self._client, acks=1, linger_ms=0, request_timeout_ms=5000) as producer:
+        async with _started(AIOKafkaProducer(**self._client, acks=1, linger_ms=0, request_timeout_ms=5000)) as producer:
             while True:
                 word = await self._words.get()
                 sent = [self._send(producer, each, word) for each in self._partitions[:COPIES]]
@@ -85,7 +87,7 @@ class Gossip:
     async def _listen(self) -> None:
         # On from the end where a partition lost what was only on its leader: that is in another partition.
         consumer = AIOKafkaConsumer(**self._client, auto_offset_reset="latest", enable_auto_commit=False)
-        async with consumer:
+        async with _started(consumer):
             ends = await self._go_back(consumer)
             while True:
                 if not self.up_to_date.is_set() and all([await consumer.position(p) >= end for p, end in ends.items()]):
@@ -116,3 +118,13 @@ class Gossip:
                 self._heard(str(reason)[:200], max(silent, 0.0))
         except (ValueError, TypeError, KeyError):
             log.warning("gossip_not_understood")
+
+
+@asynccontextmanager
+async def _started(client: Any) -> AsyncIterator[Any]:
+    """Start a client, and stop it; also one whose start fails, which its own context manager leaves open."""
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.stop()

@@ -1,8 +1,9 @@
 """Answers are kept while they fit, and none is older than what it is asked for."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
-from stream.cache import OVERHEAD, Answer, Cache
+from stream.cache import OVERHEAD, Answer, Cache, read
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -22,3 +23,12 @@ def test_the_cache_keeps_what_was_used_last_within_its_bytes():
     assert cache.get("a", newer.fetched_at) == newer, "an older answer that comes late is not kept"
     cache.put("large", Answer(b"x" * 10_000, LONG_AGO))
     assert cache.size == 0
+
+
+def test_an_answer_takes_no_more_memory_than_it_is_counted_for():
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    answers = [read({"uuid": str(number), "details": "x" * 1800}, LONG_AGO) for number in range(500)]
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < sum(len(each.alert) + OVERHEAD for each in answers)
