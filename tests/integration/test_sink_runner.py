@@ -36,7 +36,7 @@ class Script:
         self.refused: set[str] = set()
         self.hold: asyncio.Event | None = None
         self.pause = 0.0
-        self.at_once = 1
+        self.at_once, self.marks_attempts = 1, False
 
     async def stay(self, _event: EnrichedEvent) -> None:
         await asyncio.sleep(self.pause)
@@ -52,7 +52,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 
         Settings = TargetSettings
 
-        at_once = property(lambda _: script.at_once)
+        at_once, marks_attempts = property(lambda _: script.at_once), property(lambda _: script.marks_attempts)
 
         async def deliver(self, event: EnrichedEvent) -> Delivered:
             if script.away:
