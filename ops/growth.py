@@ -60,13 +60,21 @@ async def migrate(
         f"{Topics(kafka.topic_prefix).raw} is closed: ingest keeps what comes in its spools until this has ended. "
         "Interrupted, it goes on where it was when it is run again."
     )
-    await _until(
-        lambda: _backlogs(kafka, [name for name in targets if name not in without]),
-        told,
-        "What was under way is finished.",
+    awaited = [name for name in targets if name not in without]
+    await _until(lambda: _backlogs(kafka, awaited), told, "What was under way is finished.")
+    await _grow(kafka, partitions, ["stream", *targets], window, told, notice)
+    await cluster.reopen(kafka)
+    told.say(
+        f"Done. Set KAFKA_PARTITIONS={partitions} everywhere, restart ingest, then start the stream and the targets."
     )
-    readers = ["stream", *targets]
+
+
+async def _grow(
+    kafka: KafkaSettings, partitions: int, readers: Collection[str], window: timedelta, told: Told, notice: float
+) -> None:
+    """Do what needs everybody to stand still."""
     await _until(lambda: _running(kafka, readers), told, "The stream and the targets are stopped.")
+    await cluster.close(kafka, for_good=True)
     await cluster.grow(kafka, partitions)
     told.say(f"All topics have {partitions} partitions.")
     grown = kafka.model_copy(update={"partitions": partitions})
@@ -77,10 +85,6 @@ async def migrate(
     await asyncio.sleep(notice)
     if running := await _answered(lambda: _running(kafka, readers)):
         raise NotReady(f"{running} Started before the end, it may know the old partitions: stop it, run this again.")
-    await cluster.reopen(kafka)
-    told.say(
-        f"Done. Set KAFKA_PARTITIONS={partitions} everywhere, restart ingest, then start the stream and the targets."
-    )
 
 
 async def undo(kafka: KafkaSettings, told: Told) -> None:
@@ -88,11 +92,11 @@ async def undo(kafka: KafkaSettings, told: Told) -> None:
 
     Raises NotReady when something has.
     """
-    found = await cluster.counts(kafka)
-    if len(set(found.values())) > 1:
-        raise NotReady(f"The topics have grown already, to {max(found.values())} partitions: finish it.")
+    found = max((await cluster.counts(kafka)).values())
+    if await cluster.is_closed(kafka, for_good=True):
+        raise NotReady(f"The topics have begun to grow, to {found} partitions so far: run it again to finish it.")
     await cluster.reopen(kafka)
-    told.say(f"{Topics(kafka.topic_prefix).raw} is open, with {max(found.values())} partitions as before.")
+    told.say(f"{Topics(kafka.topic_prefix).raw} is open, with {found} partitions as before.")
 
 
 async def _nothing_to_do(kafka: KafkaSettings, partitions: int) -> bool:

@@ -41,18 +41,20 @@ async def counts(kafka: KafkaSettings) -> dict[str, int]:
     return {name: found[name] for name in names}
 
 
-async def is_closed(kafka: KafkaSettings) -> bool:
-    """Tell whether the raw topic takes no record."""
+async def is_closed(kafka: KafkaSettings, *, for_good: bool = False) -> bool:
+    """Tell whether the raw topic takes no record, or even whether that cannot be undone any more."""
     raw = Topics(kafka.topic_prefix).raw
-    return (await topics.asked(kafka, lambda admin: _overrides(admin, raw))).get(SIZE) == CLOSED
+    size = (await topics.asked(kafka, lambda admin: _overrides(admin, raw))).get(SIZE)
+    return size == CLOSED[1] if for_good else size in CLOSED
 
 
-async def close(kafka: KafkaSettings) -> None:
+async def close(kafka: KafkaSettings, *, for_good: bool = False) -> None:
     """Let the raw topic take no record of any size: the brokers refuse every producer, known to us or not.
 
     Raises NotReady when the brokers do not let us.
     """
-    await _set_size(kafka, CLOSED)
+    if for_good or not await is_closed(kafka):
+        await _set_size(kafka, CLOSED[for_good])
 
 
 async def reopen(kafka: KafkaSettings) -> None:

@@ -61,12 +61,17 @@ class Material:
 
 
 async def read(
-    kafka: KafkaSettings, key: str, since: datetime | None, root: Root | None, spool: Path | None
+    kafka: KafkaSettings,
+    key: str,
+    since: datetime | None,
+    root: Root | None,
+    spool: Path | None,
+    partitions: int = 0,
 ) -> Material:
-    """Read what there is about a key. Raises NotReady, BrokenManifest."""
+    """Read what there is about a key, or was when the topics had so many partitions. Raises NotReady, BrokenManifest."""
     topics = Topics(kafka.topic_prefix)
     async with reading(kafka) as reader:
-        count = len(await reader.partitions(topics.raw))
+        count = partitions or len(await reader.partitions(topics.raw))
         material = Material(key, partition_of(key.encode(), count))
         if root:
             material.archived = archive_index.search(

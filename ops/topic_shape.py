@@ -13,8 +13,8 @@ OTHER_PARTITIONS = (
     "set KAFKA_PARTITIONS to what all topics have, or have more of them with `tocsin topics migrate`; "
     "adding partitions alone would give keys another one."
 )
-SIZE, CLOSED = "max.message.bytes", "1"
-"""What `tocsin topics migrate` sets so that a topic takes no record at all."""
+SIZE, CLOSED = "max.message.bytes", ("1", "2")
+"""What `tocsin topics migrate` sets so that a topic takes no record at all: before anything has grown, and from then on."""
 FEWER_COPIES = (
     "add copies with kafka-reassign-partitions.sh, or set KAFKA_REPLICATION_FACTOR if so few are what you want."
 )
@@ -61,7 +61,7 @@ def differing(topic: Topic, kafka: KafkaSettings, brokers: int, found: Found, co
     if found.replication < (replication := replication_of(kafka, brokers)):  # more copies are nobody's loss
         lines.append(f"{topic.name}: replication {found.replication}, must be {replication}: {FEWER_COPIES}")
     for name, value in config_of(topic, kafka, brokers).items():
-        if name == SIZE and config.get(name) == CLOSED:
+        if name == SIZE and config.get(name) in CLOSED:
             lines.append(
                 f"{topic.name}: closed while `tocsin topics migrate` is at work: where it was interrupted, run it again."
             )

@@ -74,19 +74,22 @@ class Sources:
     """The archive."""
     spool: Path | None = None
     rules: Rules | None = None
+    partitions: int = 0
+    """How many the topics had before they grew, for what was before that; 0: as many as now."""
     rooms: tuple[str, ...] = ()
     """Private addresses of rooms, sinks among them."""
     notes: list[str] = field(default_factory=list)
 
 
-def run(text: str, since: datetime | None) -> Life:
+def run(text: str, since: datetime | None, partitions: int = 0) -> Life:
     """Look into the life of an alert named by uuid, short id or the id of one of its events.
 
     Raises NotReady when nothing is known of it, or the archive is broken.
     """
     notes: list[str] = []
     rooms = tuple(InboxSettings().room_addresses().values())
-    sources = Sources(archive_at_hand(notes), IngestSettings().spool_folder(), rules_at_hand(notes), rooms, notes)
+    spool = IngestSettings().spool_folder()
+    sources = Sources(archive_at_hand(notes), spool, rules_at_hand(notes), partitions, rooms, notes)
     try:
         return asyncio.run(look(KafkaSettings(), text, since, sources))
     except BrokenManifest as error:
@@ -121,7 +124,7 @@ async def look(kafka: KafkaSettings, text: str, since: datetime | None, sources:
     """Gather and judge. Raises NotReady, BrokenManifest."""
     root, rules = sources.root, sources.rules
     key, found = await life_find.find(kafka, text, since, root)
-    material = await life_reader.read(kafka, key, since, root, sources.spool)
+    material = await life_reader.read(kafka, key, since, root, sources.spool, sources.partitions)
     records: list[life.Record] = list(material.enriched)
     if root:
         records += archive_index.records(root, material.archived, {record.offset for record in records})

@@ -12,6 +12,9 @@ def why(
     since: Annotated[
         str, typer.Option(help="Read everything from then on (24h, 7d, a time), not only near what is known.")
     ] = "",
+    partitions: Annotated[
+        int, typer.Option(min=0, help="Look where the alert lay when the topics had so many, before `topics migrate`.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the whole life of one alert: each webhook and copy of it, its enrichment, and what every target did and why.
@@ -22,7 +25,7 @@ def why(
     from ops import why as ops_why
     from ops import why_page
 
-    life = ops_why.run(alert.strip(), moment(since) if since else None)
+    life = ops_why.run(alert.strip(), moment(since) if since else None, partitions)
     if as_json:
         print(why_page.as_json(life))
     else:

@@ -17,7 +17,7 @@ from events.errors import NotReady
 from events.headers import as_text
 from events.topics import Topics
 from ingest.partitioner import partition_of
-from ops import growth, growth_cluster, growth_marks, topics
+from ops import growth, growth_cluster, growth_marks, life_reader, topics
 from sandbox.bodies import body
 from sandbox.plan import bare_environment
 from tests.ingest import processes
@@ -166,6 +166,11 @@ def test_duplicates_across_the_growth_double_nothing_and_nothing_is_missing(kafk
     records = read(more(kafka), Topics(kafka.topic_prefix).enriched)
     written = [as_text(record.headers)["event-id"] for record in records]
     assert (len(written), len(set(written))) == (3 * ALERTS, 3 * ALERTS)
+    for partitions, wanted in ((0, ["updated", "status-changed"]), (4, ["created"])):
+        found = asyncio.run(
+            life_reader.read(more(kafka), key(moved[0]).decode(), None, None, None, partitions)
+        ).enriched
+        assert [orjson.loads(each.value)["event"]["action"] for each in found] == wanted
     for n in range(ALERTS):
         of_one = sorted((record for record in records if record.key == key(n)), key=lambda each: each.timestamp)
         assert [orjson.loads(each.value)["event"]["action"] for each in of_one] == [
@@ -190,8 +195,11 @@ def test_it_refuses_what_kafka_cannot_do_and_undoes_what_has_not_grown(kafka_set
         assert "closed while" in line
         await growth.undo(kafka_settings, notes)
         assert await topics.differences(kafka_settings) == []
+        await growth_cluster.close(kafka_settings, for_good=True)
         await growth_cluster.grow(kafka_settings, 5)
         await growth_cluster.close(kafka_settings)
+        with pytest.raises(NotReady, match="have begun to grow"):
+            await growth.undo(kafka_settings, notes)
         again = await growth_marks.move(more(kafka_settings).model_copy(update={"partitions": 5}), timedelta(1), print)
         assert again == 0
 

@@ -77,7 +77,7 @@ def test_a_command_hears_of_a_workers_error_and_the_worker_of_its_own(kafka_sett
                 await asyncio.sleep(0.05)
         running.cancel()
         await asyncio.wait([running])
-        assert [reason for reason, _ in heard] == ["an operator's command: status 403"]
+        assert {reason for reason, _ in heard} == {"an operator's command: status 403"}
         assert 0 < heard[0][1] <= REST
 
     asyncio.run(scenario())
