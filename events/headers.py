@@ -46,7 +46,7 @@ class RawHeaders(NamedTuple):
     def from_kafka(cls, headers: Iterable[tuple[str, bytes]] | None) -> "RawHeaders | None":
         """Read them; None when the record was not written by ingest or catch-up."""
         values = as_text(headers)
-        received_at = parse_time(values.get("received-at"))
+        received_at = _in_our_time(parse_time(values.get("received-at")))
         if not values.get("event-id") or received_at is None:
             return None
         kind = values.get("event-id-kind")
@@ -132,6 +132,11 @@ def as_text(headers: Iterable[tuple[str, bytes]] | None) -> dict[str, str]:
 def isoformat(time: datetime) -> str:
     """Write a time as ISO 8601 in UTC with microseconds."""
     return (time if time.tzinfo is UTC else time.astimezone(UTC)).isoformat(timespec="microseconds")
+
+
+def _in_our_time(time: datetime | None) -> datetime | None:
+    """Return a time with which one can reckon; the ends of the calendar are nobody's clock."""
+    return time if time and 1970 <= time.year <= 9000 else None  # noqa: PLR2004
 
 
 def parse_time(text: str | None) -> datetime | None:

@@ -40,7 +40,7 @@ def identify(body: dict[str, Any], raw: bytes, delivery_id: str) -> Identity:
     another one like it.
     """
     event_id, kind = _event_id(body, raw, delivery_id)
-    return Identity(_entity_key(body) or event_id.encode(), event_id, kind)
+    return Identity(entity_key(body, event_id), event_id, kind)
 
 
 def canonical(value: list[Any], raw: bytes) -> bytes:
@@ -61,14 +61,14 @@ def _exact(value: Any) -> bool:
     return all(map(_exact, value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()))
 
 
-def _entity_key(body: dict[str, Any]) -> bytes | None:
-    """Return the alert's uuid, else the object's own, as the key."""
+def entity_key(body: dict[str, Any], event_id: str) -> bytes:
+    """Return the key that raw and enriched records of an event have: the alert's uuid, else the object's own, else the id."""
     attributes = _object(body.get("attributes"))
     for name in ("alert_uuid", "uuid"):
         value = attributes.get(name)
         if isinstance(value, str) and value:
             return _bounded(value, MAX_KEY).encode()
-    return None
+    return event_id.encode()
 
 
 def _event_id(body: dict[str, Any], raw: bytes, delivery_id: str) -> tuple[str, Kind]:

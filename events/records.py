@@ -1,6 +1,7 @@
 """The records on the topics: frozen, and tolerant of fields Sekoia adds."""
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -86,12 +87,15 @@ class EnrichedEvent(_Record):
     def urgency(self) -> int | None:
         """The alert's current urgency, 0 to 100, rounded down; None when it is not known, or not about an alert."""
         known = (self.alert or {}).get("urgency")
-        value = known.get("current_value") if isinstance(known, dict) else None
-        if value is None:
-            value = self.event.attributes.get("urgency_current_value")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            return None
-        return int(min(max(value, 0), 100))
+        return urgency_of(known.get("current_value") if isinstance(known, dict) else None, self.event.attributes)
+
+
+def urgency_of(stated: object, attributes: Mapping[str, Any]) -> int | None:
+    """Return the urgency an alert states, else the one its webhook does; 0 to 100, rounded down, None when neither does."""
+    value = attributes.get("urgency_current_value") if stated is None else stated
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(min(max(value, 0), 100))
 
 
 Outcome = Literal["delivered", "accepted", "digested", "muted", "by_fallback", "dead_letter", "skipped_replay"]
@@ -115,6 +119,9 @@ class Receipt(_Record):
     latency: float | None = Field(None, description="Seconds from the webhook's arrival to the target's answer.")
     received_at: AwareDatetime | None = Field(None, description="When the event came in.")
     similar: float | None = Field(None, description="How many events the alert grouped by then.")
+    may_repeat: bool | None = Field(
+        None, description="True when a sink was cut off while it posted the event: it may have been shown twice."
+    )
 
 
 def _text(value: object) -> str | None:

@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import floor
+from urllib.parse import urlsplit
+
+from events.errors import NotReady
 
 OPERATORS = 0.5
 """Slots a second that are left to the operator's commands and to the sinks' look-ups."""
@@ -20,6 +23,10 @@ Calls of the vendor's 4.5 slots a second (SEKOIA_REQUESTS_PER_SECOND) are then s
 1.066 s, so that any second holds five. What is left over, 66 ms, is for the way to the vendor and for the hosts' clocks,
 which NTP keeps closer than that.
 """
+
+
+LOST = 60
+"""Slots somebody else may take before a command gives up: two minutes."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class OperatorsBudget:
     def __init__(self, slots: Slots, api: str = "", claim: "Callable[[str], object | None] | None" = None) -> None:
         """Call the API at this address; `claim` takes a name, or returns None when somebody has it."""
         self._slots = slots
-        self._api = hashlib.blake2b(api.encode(), digest_size=8).hexdigest()
+        self._api = hashlib.blake2b(_vendor(api).encode(), digest_size=8).hexdigest()
         self._claim = claim or claimed
         self._used = -1
         self._held: object = None
@@ -83,14 +90,24 @@ class OperatorsBudget:
         return self._slots.until(lambda slot: self._slots.turn(slot) is None, self._used, 2 * self._slots.round + 1)
 
     async def leave(self) -> None:
-        """Wait until the first byte of the next call may go."""
-        while True:
+        """Wait until the first byte of the next call may go.
+
+        Raises NotReady when others take every slot for a long time.
+        """
+        for _ in range(LOST):
             while wait := self.delay():
                 await asyncio.sleep(wait)
             self._used = self._slots.now()
             if held := self._claim(f"{self._api}/{self._used}"):
                 self._held = held  # lets go of the one before
                 return
+        raise NotReady("Other commands on this host call the Alert API all the time: run one after the other.")
+
+
+def _vendor(api: str) -> str:
+    """Return the host; all regions and ways to the vendor's API are one, as its limit may be."""
+    host = urlsplit(api).netloc.lower()
+    return "sekoia.io" if host.endswith(".sekoia.io") else host
 
 
 def claimed(name: str) -> object | None:

@@ -14,10 +14,13 @@ async def main() -> None:
     place = {"group_id": kafka.group("my-analytics"), "auto_offset_reset": "earliest", "enable_auto_commit": False}
     topic, options = Topics(kafka.topic_prefix).enriched, kafka.client_options()
     async with AIOKafkaConsumer(topic, **options, **place, isolation_level="read_committed") as consumer:
-        async for record in consumer:
-            event = decode_enriched(record.value)
-            print(event.event_id, event.revision, event.event.type, (event.alert or {}).get("title"), flush=True)
-            await consumer.commit()  # after the work: a crash repeats an event, and loses none
+        while True:
+            for records in (await consumer.getmany(timeout_ms=1000, max_records=500)).values():
+                for event in (decode_enriched(record.value) for record in records):
+                    print(
+                        event.event_id, event.revision, event.event.type, (event.alert or {}).get("title"), flush=True
+                    )
+            await consumer.commit()  # after the work: a crash repeats some events, and loses none
 
 
 asyncio.run(main())

@@ -59,7 +59,8 @@ def compact(
 ) -> None:
     """Merge the small files of each day, and delete those that an earlier run has replaced.
 
-    Stop `tocsin sink archive` before: one that is writing would end, uncommitted, and have to be started again.
+    For an archive that no sink writes to: one that is running does this by itself (ARCHIVE_COMPACT_EVERY), and would end,
+    uncommitted, and have to be started again.
     """
     from ops.archive_compact import compact as run
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
+from ops import api_calls
 from sinks import shelf
 from sinks.limits import Limit, most_in_any
 from sinks.main import load
@@ -44,6 +45,7 @@ def show(kafka: KafkaSettings, since: datetime) -> None:
     rules = load(SinksSettings())
     try:
         spent = asyncio.run(_read(kafka, since.timestamp()))
+        made, completed = asyncio.run(api_calls.calls(kafka, since.timestamp()))
     except KafkaConnectionError as error:
         raise NotReady(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error
     table = Table(box=None, pad_edge=False)
@@ -52,9 +54,14 @@ def show(kafka: KafkaSettings, since: datetime) -> None:
     for target in rules.targets.values():
         for row in rows(target, spent[target.name], since.timestamp(), time.time()):
             table.add_row(*map(Text, row))
+    table.add_row(*map(Text, api_row(Spent(made, completed), since.timestamp(), time.time())))
     console.print(table)
     console.print(
         "Calls are posts made, refused ones too; most: in any window of the limit. What exceeds a limit goes into digests."
+    )
+    console.print(
+        "Of the Alert API: calls that completed an event; look-ups of names, failed calls and an operator's come on top. The "
+        "stream asks four times a second at most, a hundred alerts a call, and completes later what does not fit."
     )
 
 
@@ -75,6 +82,16 @@ def rows(target: Target, spent: Spent, since: float, now: float) -> list[tuple[s
             )
         )  # fmt: skip
     return found
+
+
+def api_row(spent: Spent, since: float, now: float) -> tuple[str, ...]:
+    """Return the line of the Alert API: its calls against what the vendor takes from one address."""
+    limit = api_calls.LIMIT
+    most, peaks = most_in_any(spent.posts, limit.seconds), peaks_by_day(spent.posts, limit.seconds, since, now)
+    return (
+        "Alert API", _words(limit), f"{len(spent.posts):,}", f"{len(spent.events):,}", f"{most:,}", "-",
+        f"{most / limit.posts:.0%}", exceeded(peaks, limit.posts, datetime.fromtimestamp(now, UTC).date()),
+    )  # fmt: skip
 
 
 def limits_of(target: Target) -> tuple[Limit, ...]:

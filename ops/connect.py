@@ -15,9 +15,11 @@ from typing import Any, TypeVar, get_args
 from pydantic import SecretStr
 
 from events.errors import NotReady
+from events.settings import KafkaSettings
 from ingest.hooks import Hooks, line
 from ingest.settings import IngestSettings
 from ops import env_file, hooks, tenant, trial_card
+from ops.share import share
 from sinks.settings import SinksSettings
 from sinks.text import clean
 from stream.settings import Region, SekoiaSettings
@@ -136,13 +138,18 @@ def _key(region: Region) -> tuple[SekoiaSettings, tenant.Found]:
 
 def _checked(settings: SekoiaSettings, key: str) -> tuple[SekoiaSettings, tenant.Found]:
     settings = settings.model_copy(update={"api_key": SecretStr(tenant.clean_key(key))})
-    found = asyncio.run(tenant.look(settings, tenant.budget(settings).leave))
+    found = asyncio.run(_look(settings))
     print(f"  The key works{f', it is named {clean(found.name, 60)}' if found.name else ''}.")
     if found.alert:
         print(f"  Newest alert: {clean(found.alert.get('short_id'), 40)} {clean(found.alert.get('title'), 100)}")
     else:
         print("  It may read alerts, but there is none yet.")
     return settings, found
+
+
+async def _look(settings: SekoiaSettings) -> tenant.Found:
+    async with share(settings, KafkaSettings()) as pace:
+        return await tenant.look(settings, pace)
 
 
 def _teams(sekoia: SekoiaSettings, found: tenant.Found) -> str:

@@ -11,9 +11,11 @@ import httpx
 import orjson
 
 from events.errors import NotReady
-from events.slots import OperatorsBudget, Slots
+from events.settings import KafkaSettings
+from events.slots import Slots
 from ops import tenant
 from ops.findings import Asked, Finding, failed, skipped, split, warning, well
+from ops.share import Share, share
 from sinks.text import clean
 from stream.alert_api import PAGE, AlertApi, BatchRefused, Refused, Unavailable
 from stream.fetching import Fetching
@@ -38,9 +40,14 @@ async def look(_asked: Asked) -> AsyncIterator[Finding]:
             "sekoia.key", "SEKOIA_API_KEY is not set", "run `tocsin connect`, or set it; `tocsin up` goes without."
         )
         return
+    async with share(settings, KafkaSettings()) as pace:
+        async for finding in _look(settings, pace):
+            yield finding
+
+
+async def _look(settings: SekoiaSettings, pace: Share) -> AsyncIterator[Finding]:
     try:
-        budget = tenant.budget(settings)
-        found = await tenant.look(settings, budget.leave)
+        found = await tenant.look(settings, pace)
     except NotReady as error:
         yield _refused(str(error))
         return
@@ -48,10 +55,10 @@ async def look(_asked: Asked) -> AsyncIterator[Finding]:
         "sekoia.key",
         f"the key works{f', it is named {clean(found.name, 60)}' if found.name else ''}, and may read alerts.",
     )
-    if (end := expiry(key)) and (left := end - datetime.now(UTC)) < SOON:
+    if (end := expiry(settings.api_key.get_secret_value())) and (left := end - datetime.now(UTC)) < SOON:
         yield warning("sekoia.expiry", f"the key ends in {left / timedelta(days=1):.0f} days, on {end:%Y-%m-%d}", _KEY)
-    yield await _clock(settings, budget)
-    yield await _list(settings, StreamSettings(), budget)
+    yield await _clock(settings, pace)
+    yield await _list(settings, StreamSettings(), pace)
 
 
 def _refused(sentence: str) -> Finding:
@@ -71,10 +78,10 @@ def expiry(key: str) -> datetime | None:
         return None
 
 
-async def _clock(settings: SekoiaSettings, budget: OperatorsBudget) -> Finding:
-    apart = await _apart(settings, budget)
+async def _clock(settings: SekoiaSettings, pace: Share) -> Finding:
+    apart = await _apart(settings, pace)
     if apart is not None and apart:
-        apart = await _apart(settings, budget)  # one answer may have been held up on its way
+        apart = await _apart(settings, pace)  # one answer may have been held up on its way
     if apart is None:
         return skipped("machine.clock", "not compared: the vendor's answer has no time.")
     if not apart:
@@ -83,34 +90,32 @@ async def _clock(settings: SekoiaSettings, budget: OperatorsBudget) -> Finding:
     return failed("machine.clock", f"it is {abs(apart):,.0f} s {way} the vendor's", _CLOCK)
 
 
-async def _apart(settings: SekoiaSettings, budget: OperatorsBudget) -> float | None:
+async def _apart(settings: SekoiaSettings, pace: Share) -> float | None:
     """Return how many seconds our clock is ahead of the vendor's, 0 where they agree, None where it tells no time."""
-    before = 0.0
-
-    async def leave() -> None:
-        nonlocal before
-        await budget.leave()
-        before = time.time()
-
     try:
-        async with tenant.client(settings, leave) as client:
+        async with tenant.client(settings, pace) as client:
             answer = await client.get("/v1/me")
-            after = time.time()
+        after = time.time()
+        before = after - answer.elapsed.total_seconds()  # without the wait for our turn
         theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() + 0.5  # it has whole seconds
-    except (httpx.HTTPError, ValueError):
+    except (httpx.HTTPError, ValueError, NotReady):
         return None
     apart = (before + after) / 2 - theirs
     return apart if abs(apart) > APART + after - before else 0.0
 
 
-async def _list(settings: SekoiaSettings, stream: StreamSettings, budget: OperatorsBudget) -> Finding:
+async def _list(settings: SekoiaSettings, stream: StreamSettings, pace: Share) -> Finding:
     rate = Slots(settings.requests_per_second).stream
     async with AlertApi(settings) as api:
-        api.before_send = budget.leave
-        fetching = Fetching(api, budget)
+        api.before_send = pace.leave
+        fetching = Fetching(api, pace.slots)
         try:
             await fetching.check()
-        except BatchRefused:
+        except NotReady as error:
+            return skipped("sekoia.list", str(error))
+        except BatchRefused as error:
+            if error.counts:
+                pace.failed(str(error))
             return warning(
                 "sekoia.list",
                 f"the list takes one alert a call here, which leaves the stream {rate:g} alerts/s for all its workers",
@@ -118,6 +123,7 @@ async def _list(settings: SekoiaSettings, stream: StreamSettings, budget: Operat
                 "API cuts the query, and ask the vendor whether match[uuid] takes several values in your region.",
             )
         except (Refused, Unavailable) as error:
+            pace.failed(str(error))
             return failed(
                 "sekoia.list", f"the list does not answer ({error})", "try again in ten minutes; then ask the vendor."
             )

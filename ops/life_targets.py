@@ -72,6 +72,8 @@ def from_receipts(target: str, revision: int, job: str | None, slips: Sequence[S
         twice = f"{len(shown)} receipts say that it was taken"
     elif begun > len(ends):
         twice = "a try was begun, and no receipt says how it ended"
+    elif any(slip.receipt.may_repeat for slip in shown):
+        twice = "a sink was cut off while it posted this, and it was posted again"
     state = last.outcome if ends else "being sent, or cut off"
     why = [last.status] if last.outcome == "dead_letter" and last.status else []
     return Told(

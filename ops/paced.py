@@ -9,7 +9,7 @@ from typing import Any
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.slots import OperatorsBudget
-from ops import tenant
+from ops import share
 from stream.alert_api import AlertApi, Refused, Unavailable
 from stream.breaker import Breaker
 from stream.gossip import Gossip
@@ -69,7 +69,7 @@ async def alert_api(sekoia: SekoiaSettings, kafka: KafkaSettings) -> AsyncIterat
     """
     async with AlertApi(sekoia) as api:
         # One error is enough: the stream calls from the same address, and its errors count with ours.
-        paced = Paced(api, tenant.budget(sekoia), Breaker(allowed_errors=0))
+        paced = Paced(api, share.budget(sekoia), Breaker(allowed_errors=0))
         gossip = Gossip(kafka, paced.heard)
         paced.tell = gossip.tell
         listening = asyncio.create_task(gossip.run())
@@ -79,6 +79,7 @@ async def alert_api(sekoia: SekoiaSettings, kafka: KafkaSettings) -> AsyncIterat
             await gossip.up_to_date.wait()
             yield paced
         finally:
+            await gossip.said(listening)
             listening.cancel()
             await asyncio.wait([listening])
 

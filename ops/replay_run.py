@@ -100,7 +100,7 @@ class Replay:
                 await self._write(producer, number, batch)
                 done += len(batch)
                 progress(done, counts.left)
-                await pace.wait(done)
+                await asyncio.sleep(pace.take(len(batch)))
         return done
 
     async def _batches(self, counts: Counts, size: int) -> AsyncIterator[tuple[int, list[Found]]]:
@@ -109,7 +109,7 @@ class Replay:
                 batch: list[Found] = []
                 if not picks:
                     continue
-                async for record in self._records(reader, number):
+                async for record in self._records(reader, number, Span(min(picks), max(picks) + 1)):
                     if record.offset in picks:
                         batch.append(record)
                     if len(batch) == size:
@@ -164,17 +164,18 @@ class Replay:
                 sent.add(int(headers[SOURCE]))
         return sent
 
-    async def _records(self, reader: Reader, number: int) -> AsyncIterator[Found]:
-        """Yield the records of the span: what left Kafka from the archive, the rest from Kafka."""
+    async def _records(self, reader: Reader, number: int, within: Span | None = None) -> AsyncIterator[Found]:
+        """Yield the records of the span, or some of them: what left Kafka from the archive, the rest from Kafka."""
         since, until = self._plan.span
         place = TopicPartition(self._topics.enriched, number)
         kept = (await reader.spans([place]))[place]
-        if self._root:
+        if self._root and (within is None or within.start < kept.start):
             for record in archived(self._root, place.topic, number, kept.start, since, until):
                 yield record
         start = (await reader.places({place: kept}, since))[place]
         end = (await reader.places({place: kept}, until + LATE))[place]
-        async for record in reader.records({place: Span(start, end)}):
+        span = Span(max(start, within.start), min(end, within.end)) if within else Span(start, end)
+        async for record in reader.records({place: span}):
             if record.value:
                 yield Found(record.offset, record.key, record.value)
 
@@ -219,11 +220,13 @@ def _key(value: bytes) -> bytes:
 
 
 class _Pace:
-    """So many a second, measured from the first."""
+    """So many a second; what was not used while something else took long is not made up for in a burst."""
 
     def __init__(self, rate: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._rate, self._monotonic, self._begin = rate, monotonic, monotonic()
+        self._rate, self._monotonic, self._next = rate, monotonic, monotonic()
 
-    async def wait(self, done: int) -> None:
-        """Wait until so many may be done."""
-        await asyncio.sleep(max(0.0, self._begin + done / self._rate - self._monotonic()))
+    def take(self, count: int) -> float:
+        """Note so many, and return the seconds until the next may go."""
+        now = self._monotonic()
+        self._next = max(self._next, now) + count / self._rate
+        return self._next - now

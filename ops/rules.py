@@ -12,6 +12,7 @@ import orjson
 
 from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
+from events.settings import KafkaSettings
 from sinks import rules_file
 from sinks.explain import Explanation, explain_all
 from sinks.rules import Rules
@@ -33,13 +34,19 @@ def check(file: Path, *, ask_key: bool = False) -> None:
     for remark in remarks(rules, RulesText(file.read_text("utf-8"), str(file))):
         print(f"note: {remark}")
     if ask_key and (kinds := looked_up(rules)):
-        from ops import rules_key, tenant
-        from stream.settings import SekoiaSettings
-
-        settings = SekoiaSettings()
-        for said in asyncio.run(rules_key.refused(settings, kinds, tenant.budget(settings).leave)):
+        for said in asyncio.run(_refused(kinds)):
             print(f"note: {said}")
     print(f"{file}: {_count(rules.rules, 'rule')} for {_count(rules.targets, 'target')}, version {rules.version[:12]}")
+
+
+async def _refused(kinds: set[str]) -> list[str]:
+    from ops import rules_key
+    from ops.share import share
+    from stream.settings import SekoiaSettings
+
+    settings = SekoiaSettings()
+    async with share(settings, KafkaSettings()) as pace:
+        return await rules_key.refused(settings, kinds, pace)
 
 
 def try_samples(file: Path, samples: list[str]) -> None:

@@ -17,7 +17,7 @@ _REFUSED = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.cod
 async def refused(
     settings: SekoiaSettings,
     kinds: set[str],
-    leave: Callable[[], Awaitable[None]],
+    pace: tenant.Pace,
     transport: httpx.AsyncBaseTransport | None = None,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> list[str]:
@@ -25,7 +25,7 @@ async def refused(
 
     Raises NotReady when the key itself is not good.
     """
-    found = await tenant.look(settings, leave, transport)
+    found = await tenant.look(settings, pace, transport)
     assets = (found.alert or {}).get("assets")
     examples = {
         "community": found.community,
@@ -33,7 +33,7 @@ async def refused(
     }
     wanted = sorted(examples.keys() & (examples.keys() if "name" in kinds else kinds))
     said = []
-    async with tenant.client(settings, leave, transport) as client:
+    async with tenant.client(settings, pace, transport) as client:
         for kind in wanted:
             if not examples[kind]:
                 said.append(

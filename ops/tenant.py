@@ -2,15 +2,14 @@
 
 import re
 import ssl
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import orjson
 
 from events.errors import NotReady
-from events.slots import OperatorsBudget, Slots
+from stream.alert_api import retry_after
 from stream.settings import SekoiaSettings
 
 TIMEOUT = 15.0
@@ -48,18 +47,24 @@ def clean_key(text: str) -> str:
     return key
 
 
-def budget(settings: SekoiaSettings) -> OperatorsBudget:
-    """Return the share of the vendor's limit that an operator's command calls in; one for all its calls."""
-    return OperatorsBudget(Slots(settings.requests_per_second), settings.api())
+class Pace(Protocol):
+    """Says when a call may go, and takes note of those that failed."""
+
+    async def leave(self) -> None: ...  # noqa: D102
+    def failed(self, reason: str, retry_after: float | None = None) -> None: ...  # noqa: D102
 
 
 def client(
-    settings: SekoiaSettings, leave: Callable[[], Awaitable[None]], transport: httpx.AsyncBaseTransport | None = None
+    settings: SekoiaSettings, pace: Pace, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
-    """Return a client that asks as the stream does: without the environment's proxies, each call when `leave` lets it."""
+    """Return a client that asks as the stream does: without the environment's proxies, each call when `pace` lets it."""
 
     async def wait(_request: httpx.Request) -> None:
-        await leave()
+        await pace.leave()
+
+    async def note(response: httpx.Response) -> None:
+        if response.is_error:
+            pace.failed(f"status {response.status_code}", retry_after(response.headers.get("Retry-After")))
 
     return httpx.AsyncClient(
         base_url=settings.api(),
@@ -67,20 +72,16 @@ def client(
         timeout=TIMEOUT,
         transport=transport,
         trust_env=False,
-        event_hooks={"request": [wait]},
+        event_hooks={"request": [wait], "response": [note]},
     )
 
 
-async def look(
-    settings: SekoiaSettings,
-    leave: Callable[[], Awaitable[None]],
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> Found:
+async def look(settings: SekoiaSettings, pace: Pace, transport: httpx.AsyncBaseTransport | None = None) -> Found:
     """Ask who the key belongs to, then for one alert.
 
     Raises NotReady with one sentence about the key, its permission, the region or the network.
     """
-    async with client(settings, leave, transport) as asking:
+    async with client(settings, pace, transport) as asking:
         who = await _get(asking, settings, "/v1/me", {})
         listed = (await _get(asking, settings, "/v1/sic/alerts", _NEWEST)).get("items")
     alerts = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from itertools import islice
 from typing import Any
 
@@ -16,7 +15,7 @@ from events.topics import Topics, contract
 from sandbox.drill_records import Made
 
 AT_ONCE = 6_000
-"""Events in a transaction."""
+"""Events that are under way to the broker."""
 BATCH = 900 * 1024
 """Bytes of a batch; the topics of small records take 512 KiB."""
 SAY_EVERY = 10.0
@@ -30,16 +29,14 @@ async def fill(kafka: KafkaSettings, events: Iterable[Made], total: int, say: Sa
     """Write every event, and let the stream's group stand behind the last."""
     topics = Topics(kafka.topic_prefix)
     await _stamp(kafka, "CreateTime")  # else all of the history would have been enriched within these minutes
-    async with AsyncExitStack() as stack:
-        plain = await stack.enter_async_context(AIOKafkaProducer(**_options(kafka), enable_idempotence=True))
-        fenced = await stack.enter_async_context(AIOKafkaProducer(**_options(kafka), transactional_id="drill"))
+    # Without transactions: the broker stamps their markers with the present, and by time nothing would be found any more.
+    async with AIOKafkaProducer(**_options(kafka), enable_idempotence=True) as producer:
         began = said = time.monotonic()
         done = 0
         for chunk in _chunks(events):
-            waiting = await _send(plain, topics.raw, _by_partition(chunk, _raw))
-            waiting += await _send(plain, topics.deliveries, _by_partition(chunk, _receipts))
-            async with fenced.transaction():
-                await asyncio.gather(*await _send(fenced, topics.enriched, _by_partition(chunk, _enriched)))
+            waiting = await _send(producer, topics.raw, _by_partition(chunk, _raw))
+            waiting += await _send(producer, topics.deliveries, _by_partition(chunk, _receipts))
+            waiting += await _send(producer, topics.enriched, _by_partition(chunk, _enriched))
             await asyncio.gather(*waiting)
             done += len(chunk)
             if time.monotonic() - said > SAY_EVERY or done == total:

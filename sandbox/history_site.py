@@ -26,6 +26,7 @@ from sandbox.drill_records import BACKFILL, TARGET, Size, spread
 from sandbox.firewall import Firewall
 from sandbox.kafka import EmbeddedKafka
 from sandbox.lag import Lag
+from sandbox.node import leashed
 from sandbox.pipeline import healthy
 from sandbox.serving import serving
 from sandbox.supervisor import Supervisor
@@ -78,7 +79,7 @@ class Site:
 
     def command(self, *words: str) -> Awaitable[asyncio.subprocess.Process]:
         """Start an operator's command."""
-        argv = (sys.executable, "-P", "-m", "ops", *words)
+        argv = leashed((sys.executable, "-P", "-m", "ops", *words), os.getpid())
         pipe = asyncio.subprocess.PIPE
         return asyncio.create_subprocess_exec(*argv, env=self.env, cwd=self.folder, stdout=pipe, stderr=pipe)
 

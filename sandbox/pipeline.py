@@ -23,6 +23,7 @@ from sandbox.quirks import Quirks
 from sandbox.receivers import TeamsReceiver
 from sandbox.supervisor import Process, Ready, Restart, Supervisor
 from sandbox.tenant import Tenant
+from sandbox.throwaway import environment, throwaway, topics_of
 
 PARTITIONS = 4
 BACK_WITHIN = 90.0
@@ -72,31 +73,57 @@ class Pipeline:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, seed: int, quirks: Sequence[str], announce: Callable[[Restart], None], say: Callable[[str], None]
+    folder: Path,
+    *,
+    seed: int,
+    quirks: Sequence[str],
+    announce: Callable[[Restart], None],
+    say: Callable[[str], None],
+    cluster: KafkaSettings | None = None,
 ) -> AsyncIterator[Pipeline]:
-    """Start everything in `folder`, and leave nothing running."""
-    broker = EmbeddedKafka(folder / "kafka")
-    await asyncio.to_thread(broker.prepare)
-    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=PARTITIONS, _env_file=None)
+    """Start everything in `folder`, and leave nothing running; on a cluster that is there, leave no topic either."""
     tenant, firewall = Tenant(seed), Firewall()
     parsed = Quirks.parse(quirks)
     teams = TeamsReceiver(quirks=parsed)
     ports = plan.Ports.free()
-    layout = _layout(folder, broker.bootstrap, ports, teams)
-    supervisor = Supervisor(announce)
-    try:
-        async with _served(alert_api.create_app(tenant, firewall, parsed, teams), ports.receivers):
-            ready: dict[str, Ready] = {"broker": broker.answers}
-            say(f"Kafka {await supervisor.start(_broker(broker, folder), broker.answers):.1f} s")
-            await topics.ensure(kafka)
+    supervisor, ready = Supervisor(announce), dict[str, Ready]()
+    async with (
+        _on(cluster, say) if cluster else _own_kafka(folder, supervisor, ready, say) as kafka,
+        _served(alert_api.create_app(tenant, firewall, parsed, teams), ports.receivers),
+    ):
+        layout = _layout(folder, kafka, ports, teams)
+        try:
             for room in plan.rooms(layout):
                 ready[room.name] = healthy(room)
                 say(f"{room.name} {await supervisor.start(room, ready[room.name]):.1f} s")
             yield Pipeline(kafka, layout, tenant, firewall, teams, supervisor, ready)
+        finally:
             await supervisor.stop()
+
+
+@asynccontextmanager
+async def _own_kafka(
+    folder: Path, supervisor: Supervisor, ready: dict[str, Ready], say: Callable[[str], None]
+) -> AsyncIterator[KafkaSettings]:
+    broker = EmbeddedKafka(folder / "kafka")
+    await asyncio.to_thread(broker.prepare)
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=PARTITIONS, _env_file=None)
+    ready["broker"] = broker.answers
+    try:
+        say(f"Kafka {await supervisor.start(_broker(broker, folder), broker.answers):.1f} s")
+        await topics.ensure(kafka)
+        yield kafka
     finally:
         await supervisor.stop()
         broker.release()
+
+
+@asynccontextmanager
+async def _on(cluster: KafkaSettings, say: Callable[[str], None]) -> AsyncIterator[KafkaSettings]:
+    kafka = throwaway(cluster, PARTITIONS)
+    say(f"topics {kafka.topic_prefix}* on {kafka.bootstrap_servers}; they are deleted at the end")
+    async with topics_of(kafka):
+        yield kafka
 
 
 RULES = """\
@@ -108,19 +135,21 @@ rules:
 """Every event on a card of its own, for the oracle to count: this channel takes what it gets (`make flood` has limits)."""
 
 
-def _layout(folder: Path, bootstrap: str, ports: plan.Ports, teams: TeamsReceiver) -> plan.Layout:
+def _layout(folder: Path, kafka: KafkaSettings, ports: plan.Ports, teams: TeamsReceiver) -> plan.Layout:
+    shared = {"KAFKA_PARTITIONS": str(PARTITIONS)} | environment(kafka)
     base = f"http://{plan.HOST}:{ports.receivers}"
     rules = folder / "tocsin.yml"
     rules.write_text(RULES, encoding="utf-8")
     return plan.Layout(
         data=folder,
-        bootstrap=bootstrap,
+        bootstrap=kafka.bootstrap_servers,
+        prefix=kafka.topic_prefix,
         ports=ports,
         hooks=f"selftest={secrets.token_urlsafe(24)}",
         tenant_url=base,
         teams_url=teams.url(base),
-        extra={name: {"KAFKA_PARTITIONS": str(PARTITIONS)} | SETTINGS.get(name, {}) for name in _ROOMS}
-        | {"sink": {"KAFKA_PARTITIONS": str(PARTITIONS), "TOCSIN_RULES": str(rules)} | SETTINGS["sink"]},
+        extra={name: shared | SETTINGS.get(name, {}) for name in _ROOMS}
+        | {"sink": shared | {"TOCSIN_RULES": str(rules)} | SETTINGS["sink"]},
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 from events.errors import NotReady
+from events.settings import KafkaSettings
 from sandbox import evidence, journal, oracle, pipeline, sabotage, selftest_report
 from sandbox.evidence import Evidence, Posted
 from sandbox.journal import Journal
@@ -23,6 +24,8 @@ from sandbox.sender import Sender, bodies, produce_broken
 ROOMS = ("ingest", "stream", "sink", "archive", "broker")
 AHEAD = 150
 """Events the sender may be ahead of the receiver, so that they still flow when something is killed."""
+ON_CLUSTER = 600
+"""Events for a cluster that is used by others too: about two minutes with all that is killed."""
 AT_ONCE = 8
 """Requests under way."""
 DRAIN = 600.0
@@ -39,6 +42,8 @@ class Options:
     seed: int
     quirks: tuple[str, ...]
     sabotage: str
+    cluster: KafkaSettings | None = None
+    """Where it runs, on topics of its own; by default on a Kafka of its own."""
 
 
 def run(*, events: int, kill: str, seed: int | None, quirks: Sequence[str], sabotage: str, as_json: bool) -> int:
@@ -46,10 +51,24 @@ def run(*, events: int, kill: str, seed: int | None, quirks: Sequence[str], sabo
 
     Raises NotReady for a room, quirk or sabotage that does not exist.
     """
-    options = _options(events, kill, seed, quirks, sabotage)
+    return _run(_options(events, kill, seed, quirks, sabotage), as_json=as_json)
+
+
+def on_cluster(kafka: KafkaSettings, *, as_json: bool, events: int = ON_CLUSTER, sabotage: str = "") -> int:
+    """Run it on topics of its own on somebody's cluster, with targets and tenant that are ours; return the exit code.
+
+    Processes of ours are killed, never a broker. Raises NotReady when the cluster does not let us.
+    """
+    kafka.client_options()  # else a run begins that cannot be
+    rooms = tuple(room for room in ROOMS if room != "broker")
+    options = Options(events, (*rooms, "stream", "sink"), secrets.randbelow(1_000_000), (), sabotage, kafka)
+    return _run(options, as_json=as_json)
+
+
+def _run(options: Options, *, as_json: bool) -> int:
     report = Report(quiet=as_json)
     killing = f", killing {', '.join(options.kill)}" if options.kill else ""
-    report.line(f"selftest: {events} events, seed {options.seed}{killing}")
+    report.line(f"selftest: {options.events} events, seed {options.seed}{killing}")
     with tempfile.TemporaryDirectory(prefix="tocsin-selftest-", ignore_cleanup_errors=True) as folder:
         try:
             verdict, extra = asyncio.run(_Selftest(options, Path(folder), report).run())
@@ -91,6 +110,7 @@ class _Selftest:
             quirks=self._options.quirks,
             announce=lambda restart: self._report.line(f"  {restart}"),
             say=say,
+            cluster=self._options.cluster,
         ) as running:
             with Journal(path) as written:
                 await self._break(running, written)

@@ -72,6 +72,8 @@ class AlertDetails:
         if uuid is None or event.event.action == "deleted":
             return None
         now = self._monotonic()
+        if event.enrichment.status == "pending":  # the stream is silent, or blocked: a call of ours would prolong it
+            return self._failed("the Alert API did not answer in time", REST)
         if self._refused or now < self._next:
             return Details(lack=self._refused or _BUSY)
         self._next = now + EVERY

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from pydantic import SecretStr
 
@@ -14,7 +14,9 @@ from sinks.rules import Target
 class Connections:
     """The budget of each connection; whoever asks second gets the same one."""
 
-    def __init__(self) -> None:
+    def __init__(self, here: Collection[str] = ()) -> None:
+        """Take the names of the targets this process runs."""
+        self.here = frozenset(here)
         self._budgets: dict[str, Budget] = {}
         self._restored: set[str] = set()
         self._restoring = asyncio.Lock()

@@ -48,7 +48,7 @@ class Delivery:
         self._refused = 0
         self._last_reason = ""
 
-    async def prepare(self, record: Record, *, urgent: bool) -> Prepared | Handled:
+    async def prepare(self, record: Record, *, urgent: bool, again: bool = False) -> Prepared | Handled:
         """Decode and decide; what needs no post has come to its end."""
         event = await self.decode(record)
         if event is None:
@@ -59,7 +59,7 @@ class Delivery:
             return "unmatched"
         if self.has_receipt(record, event):
             return "spared"
-        prepared = Prepared(record, event, decision, urgent)
+        prepared = Prepared(record, event, decision, urgent, again)
         if decision.muted:
             await self._ledger.write(record, self._receipt(prepared, 0, "muted", decision.muted))
             metrics.MUTED.labels(self._target).inc()
@@ -136,6 +136,7 @@ class Delivery:
                 latency=round((now - one.received_at).total_seconds(), 3),
                 received_at=one.received_at,
                 similar=one.similar,
+                may_repeat=one.again or None,
             )
             for one in folded
         ]
@@ -189,4 +190,5 @@ class Delivery:
             latency=round((self.outlet.clock() - event.received_at).total_seconds(), 3),
             received_at=event.received_at,
             similar=similar(event),
+            may_repeat=(prepared.again and outcome not in ("muted", "dead_letter")) or None,
         )

@@ -1,6 +1,7 @@
 """What a destination is: two verbs, two ways to fail, and settings of its own."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -50,6 +51,9 @@ class TargetSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+Original = Callable[[EnrichedEvent], Awaitable[bytes | None]]
+"""Returns a webhook body byte for byte; None where it is not to be had (any more)."""
+
 S_co = TypeVar("S_co", bound=TargetSettings, covariant=True)
 
 
@@ -67,8 +71,13 @@ class Destination(ABC, Generic[S_co]):
     """The settings that make up a connection: targets in which they are the same share its budget."""
     at_once: ClassVar[int] = 1
     """How many posts may be on their way at the same time; above one, `deliver` must bear it. Order per alert holds."""
+    marks_attempts: ClassVar[bool] = True
+    """Whether a post is written down before it is made: the same event twice is two messages, and a crash may cut it off."""
     named: ClassVar[int] = 10
     """How many events a digest of this type can name one by one."""
+
+    original: Original | None = None
+    """Where to ask for the body of an event as it was posted; None where nobody gave one."""
 
     def __init__(self, settings: S_co) -> None:
         self.settings = settings
@@ -76,6 +85,11 @@ class Destination(ABC, Generic[S_co]):
 
     async def open(self) -> None:
         """Make the connections `deliver` needs."""
+
+    @property
+    def wants_original(self) -> bool:
+        """Whether `original` is to be given."""
+        return False
 
     def limits(self) -> tuple[Limit, ...]:
         """Return how often the target may be posted to; nothing where it does not say."""

@@ -30,6 +30,8 @@ class Prepared:
     event: EnrichedEvent
     decision: Decision
     urgent: bool
+    again: bool = False
+    """Whether it was being posted when a sink was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Folded:
     received_at: datetime
     similar: float | None
     urgent: bool
+    again: bool
 
 
 @dataclass
@@ -89,6 +92,7 @@ class Digest:
                 event.received_at,
                 similar(event),
                 prepared.urgent,
+                prepared.again,
             )
         )
         self._id.update(f"{event.event_id}\0{event.revision}\0".encode("utf-8", "surrogatepass"))

@@ -154,11 +154,11 @@ class Dispatch:
         if taken is None:
             return None
         held, lifted = taken
-        prepared = await self._delivery.prepare(held.record, urgent=held.urgent)
+        prepared = await self._delivery.prepare(held.record, urgent=held.urgent, again=held.again)
         if isinstance(prepared, str) or self._folding.keep(prepared):
             window.release(held)
             return [Ended(held.record, prepared)] if isinstance(prepared, str) else []
-        await self._grip.confirm({held.record.partition})
+        await self._grip.confirm([held.record], mark=self._outlet.marks_attempts)
         if not self._outlet.claim(urgent=lifted and action.urgent):
             window.put_back(held)
             return None
@@ -194,7 +194,7 @@ class Dispatch:
             if isinstance(prepared, str):
                 window.release(held)
                 return [Ended(held.record, prepared)]
-            await self._grip.confirm({held.record.partition})
+            await self._grip.confirm([held.record])
             if result := await standby.tell(prepared.event):
                 await self._delivery.settle(prepared, result, Tries(self._outlet.clock(), 1))
                 window.release(held)

@@ -2,9 +2,13 @@
 
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Iterable
 
 CROWDED = 300
 """Runs that a map surely holds: each takes at most a dozen characters."""
+
+POSTING = "!"
+"""Before what is being posted."""
 
 MAX_TEXT = 3980
 """Characters of a map: commit metadata also holds a count, we use 4,000, and the broker takes 4,096 bytes."""
@@ -18,6 +22,9 @@ class Progress:
         self._open: OrderedDict[int, None] = OrderedDict()
         self._starts: list[int] = []
         self._ends: list[int] = []
+        self._posting: set[int] = set()
+        head, _, posting = finished.partition(POSTING)
+        self._cut_off = decode(base, f"{head.partition(':')[0]}:{posting}")
         for start, end in decode(base, finished):
             self._finish(start, end)
 
@@ -45,8 +52,17 @@ class Progress:
             self._finish(self.position, position)
             self.position = position
 
+    def post(self, offset: int) -> None:
+        """Note that a record is about to be posted where a repeat would be seen."""
+        self._posting.add(offset)
+
+    def was_posting(self, offset: int) -> bool:
+        """Say whether a sink was cut off while it posted the record, by what was committed."""
+        return any(start <= offset < end for start, end in self._cut_off)
+
     def finish(self, offset: int) -> None:
         """Note that a record came to its end."""
+        self._posting.discard(offset)
         self._open.pop(offset, None)
         self._finish(offset, offset + 1)
 
@@ -64,16 +80,16 @@ class Progress:
         return index >= 0 and offset < self._ends[index]
 
     def encode(self, limit: int = MAX_TEXT) -> str:
-        """Write the finished runs above the base as `base:gap.length,…` in hexadecimal; the highest go when too long."""
+        """Write the finished runs above the base as `base:gap.length,…` in hexadecimal; the highest go when too long.
+
+        After a `!` follow, in the same form, the runs of what is being posted.
+        """
         base = self.base
         self._prune(base)
-        text, last = f"{base:x}:", base
-        for start, end in zip(self._starts, self._ends, strict=True):
-            run = f"{start - last:x}.{end - start:x},"
-            if len(text) + len(run) > limit:
-                break
-            text, last = text + run, end
-        return text.removesuffix(",") if last > base else ""
+        finished = _write(zip(self._starts, self._ends, strict=True), base, limit - len(f"{base:x}:"))
+        posting = _write(_runs(one for one in self._posting if one >= base), base, limit - len(f"{base:x}:{finished}!"))
+        text = f"{finished}{POSTING}{posting}" if posting else finished
+        return f"{base:x}:{text}" if text else ""
 
     def _finish(self, start: int, end: int) -> None:
         left = bisect_right(self._starts, start) - 1
@@ -90,9 +106,29 @@ class Progress:
         del self._starts[:gone], self._ends[:gone]
 
 
+def _write(runs: Iterable[tuple[int, int]], base: int, limit: int) -> str:
+    text, last = "", base
+    for start, end in runs:
+        run = f"{start - last:x}.{end - start:x},"
+        if len(text) + len(run) > limit:
+            break
+        text, last = text + run, end
+    return text.removesuffix(",")
+
+
+def _runs(offsets: Iterable[int]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for offset in sorted(offsets):
+        if runs and runs[-1][1] == offset:
+            runs[-1] = runs[-1][0], offset + 1
+        else:
+            runs.append((offset, offset + 1))
+    return runs
+
+
 def decode(base: int, text: str) -> list[tuple[int, int]]:
-    """Return the runs of a map; one that is not readable, or was made for another base, says nothing."""
-    head, _, runs = text.partition(":")
+    """Return the finished runs of a map; one that is not readable, or was made for another base, says nothing."""
+    head, _, runs = text.partition(POSTING)[0].partition(":")
     try:
         if not runs or int(head, 16) != base:
             return []

@@ -87,7 +87,7 @@ class Folding:
             if (taken := window.take(head=head)) is None:
                 break
             held = taken[0]
-            prepared = await self._delivery.prepare(held.record, urgent=held.urgent)
+            prepared = await self._delivery.prepare(held.record, urgent=held.urgent, again=held.again)
             window.release(held)
             if isinstance(prepared, str):
                 ended.append(Ended(held.record, prepared))
@@ -113,7 +113,7 @@ class Folding:
         if digest is None:
             return False
         digest.sealed = True
-        await self._grip.confirm({one.partition for one in digest.folded})
+        await self._grip.confirm(digest.folded, mark=self._outlet.marks_attempts)
         if not self._outlet.claim(urgent=urgent):
             return False
         tries = self._tries = self._tries or Tries(self._outlet.clock())
@@ -133,7 +133,7 @@ class Folding:
         if digest is None or not standby.due(digest.folded[0].received_at.timestamp()):
             return False
         digest.sealed = True
-        await self._grip.confirm({one.partition for one in digest.folded})
+        await self._grip.confirm(digest.folded)
         if (result := await standby.tell(digest.event())) is None:
             return False
         self._taken(digest, result, 1)

@@ -1,5 +1,6 @@
 """What reading and delivering know of each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -28,8 +29,8 @@ class Grip(Protocol):
     async def pause(self, seconds: float) -> None:
         """Wait some seconds, less when something new arrives."""
 
-    async def confirm(self, partitions: set[int]) -> None:
-        """Make sure that the partitions are still ours, before something of them is posted."""
+    async def confirm(self, records: Sequence[Placed], *, mark: bool = False) -> None:
+        """Make sure that the records are still ours, before they are posted; with `mark` write down that they are."""
 
 
 class Handler(Protocol):

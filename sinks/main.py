@@ -75,7 +75,7 @@ def choose(rules: Rules, name: str, type_: str) -> list[Target]:
 
 async def _run(settings: SinksSettings, kafka: KafkaSettings, rules: Rules, targets: list[Target]) -> None:
     await _check_topics(kafka)
-    connections = Connections()
+    connections = Connections([target.name for target in targets])
     runs = [TargetRun(kafka, rules, target, target.start or settings.start, connections) for target in targets]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

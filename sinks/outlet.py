@@ -45,6 +45,7 @@ class Outlet:
         self._destination = destination
         self._chance = chance or random.Random()  # noqa: S311 - jitter
         self.at_once = destination.at_once
+        self.marks_attempts = destination.marks_attempts
         self._turn = asyncio.Semaphore(self.at_once)
         self._failures = self._news = 0
         self._away_since: datetime | None = None

@@ -8,6 +8,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from sinks.finished import Progress
 from sinks.handling import Ended
 from sinks.positions import Positions
+from sinks.receipts import Placed
 
 
 class Partitions:
@@ -65,6 +66,21 @@ class Partitions:
                 self._lifted.add((partition, record.offset))
                 found.append(record)
         return found
+
+    def post(self, records: Iterable[Placed]) -> dict[TopicPartition, Progress]:
+        """Note what is about to be posted, and return the partitions it is of."""
+        found: dict[TopicPartition, Progress] = {}
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            if progress := self._all.get(partition):
+                progress.post(record.offset)
+                found[partition] = progress
+        return found
+
+    def was_posting(self, record: Placed) -> bool:
+        """Say whether a sink was cut off while it posted the record."""
+        progress = self._all.get(TopicPartition(record.topic, record.partition))
+        return progress is not None and progress.was_posting(record.offset)
 
     @property
     def reached(self) -> dict[TopicPartition, int]:

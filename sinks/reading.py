@@ -61,7 +61,7 @@ class Reading:
         await self._receipts.restore({partition.partition: records[0] for partition, records in batch.items()})
         for partition, records in batch.items():
             for record in self._partitions.new(partition, records):
-                self.window.add(record, urgent=is_urgent(record))
+                self.window.add(record, urgent=is_urgent(record), again=self._partitions.was_posting(record))
         return bool(batch)
 
     @property
@@ -85,7 +85,7 @@ class Reading:
             # An earlier life of ours may have told it, and nothing of its partition be read yet.
             await self._receipts.restore({record.partition: record for record in reversed(found)})
             if group := self._partitions.lift(found):
-                self.window.lift(group)
+                self.window.lift(group, again=self._partitions.was_posting)
 
     async def places(self) -> dict[TopicPartition, int] | None:
         """Return the position in each partition; None where one has none yet."""

@@ -33,9 +33,9 @@ class Redeliveries:
     async def step(self, window: Window, _backlog: int = 0, *, crowded: bool = False) -> list[Ended]:  # noqa: ARG002
         """Bring the first record to its end; raises what the grip raises."""
         taken = window.take(head=True)
-        return [Ended(taken[0].record, await self.handle(taken[0].record))] if taken else []
+        return [Ended(taken[0].record, await self.handle(taken[0].record, again=taken[0].again))] if taken else []
 
-    async def handle(self, record: Record) -> Handled:
+    async def handle(self, record: Record, *, again: bool = False) -> Handled:
         """Deliver a record that is ours; no rule is asked."""
         headers = as_text(record.headers)
         if headers.get("target") != self._target:
@@ -51,7 +51,7 @@ class Redeliveries:
         if self._delivery.has_receipt(record, event, job):
             return "spared"
         decision = Decision(notify=True, replay_id=job, version=self._version)
-        await self._send(Prepared(record, event, decision, urgent=False))
+        await self._send(Prepared(record, event, decision, urgent=False, again=again))
         return "settled"
 
     async def _send(self, prepared: Prepared) -> None:
@@ -60,7 +60,7 @@ class Redeliveries:
         while True:
             while seconds := outlet.wait(urgent=False):
                 await self._grip.pause(seconds)
-            await self._grip.confirm({prepared.record.partition})
+            await self._grip.confirm([prepared.record], mark=outlet.marks_attempts)
             if not outlet.claim(urgent=False):
                 continue
             tries.count += 1

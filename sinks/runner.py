@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -13,7 +13,7 @@ from sinks.handling import Ended, Handler, LetGo
 from sinks.partitions import Partitions
 from sinks.positions import Positions
 from sinks.reading import Reading
-from sinks.receipts import Receipts
+from sinks.receipts import Placed, Receipts
 from sinks.scout import Scout
 
 FINISH = 20.0
@@ -153,12 +153,16 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._let_go.is_set() or self._new:
             raise LetGo
 
-    async def confirm(self, partitions: set[int]) -> None:
+    async def confirm(self, records: Sequence[Placed], *, mark: bool = False) -> None:
         """Make sure these are still ours when the broker has not been asked for a while, before something is posted.
 
-        A process that was frozen goes on where it was, long after the group gave its partitions away. Raises LetGo.
+        A process that was frozen goes on where it was, long after the group gave its partitions away. With `mark` the
+        commit says that they are being posted, so that after a crash it is known. Raises LetGo.
         """
         if self._let_go.is_set() or self._new:
+            raise LetGo
+        partitions = {record.partition for record in records}
+        if mark and not await self._commit(self._partitions.post(records)):
             raise LetGo
         if self._monotonic() - self._confirmed <= FRESH:
             return

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
-from sinks import positions, shelf, spent
+from sinks import elsewhere, originals, positions, shelf, spent
 from sinks.backoff import Retry
 from sinks.connections import Connections, sharing
 from sinks.delivery import Delivery
@@ -82,7 +82,7 @@ class TargetRun:
         await positions.prepare(self._kafka, self.name, self._topics.enriched, self._start)
         await positions.prepare(self._kafka, again, self._topics.redeliveries, "earliest")
         async with AsyncExitStack() as stack:
-            destination = await stack.enter_async_context(shelf.find(self._target.type)(self._target.settings))
+            destination = await self._open(stack, self._target)
             producer = await self._open_producer(stack)
             memory = Memory()
             known = Receipts(self._kafka, self.name, producer, memory, lambda: self._rules.remembers(self.name))
@@ -104,6 +104,16 @@ class TargetRun:
             redeliveries = Redeliveries(self.name, resending, second, self._rules.version, lambda: runner.busy)
             await self._all(runner.run(dispatch), second.run(redeliveries), scout.run())
 
+    async def _open(self, stack: AsyncExitStack, target: Target) -> Destination[Any]:
+        destination = shelf.find(target.type)(target.settings)
+        if destination.wants_original:
+            reader = AIOKafkaConsumer(
+                **self._kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="none"
+            )
+            stack.push_async_callback(_stop, reader)
+            destination.original = (await originals.open_originals(self._kafka, reader)).of
+        return await stack.enter_async_context(destination)
+
     async def _open_outlet(self, target: Target, destination: Destination[Any]) -> Outlet:
         """Make the way out to a target, with what its connection has left."""
         budget = self._connections.budget(target, destination.limits())
@@ -111,6 +121,8 @@ class TargetRun:
         await self._connections.restore(
             target, lambda seconds: spent.ages(self._kafka, shared, seconds), time.monotonic()
         )
+        if budget.limits:
+            await elsewhere.warn(self._kafka, target.name, shared, self._connections.here | {self.name})
         return Outlet(target.name, destination, budget)
 
     async def _standby(self, stack: AsyncExitStack) -> Standby | None:
@@ -118,7 +130,7 @@ class TargetRun:
         if fallback is None:
             return None
         target = self._rules.targets[fallback.target]
-        destination = await stack.enter_async_context(shelf.find(target.type)(target.settings))
+        destination = await self._open(stack, target)
         outlet = await self._open_outlet(target, destination)
         return Standby(self.name, outlet, fallback.after.total_seconds())
 

@@ -1,7 +1,7 @@
 """The records read ahead: bounded, urgent first, in order per alert."""
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,8 @@ class Held:
     urgent: bool
     key: Key
     size: int
+    again: bool = False
+    """Whether it was being posted when a sink was cut off."""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -88,17 +90,17 @@ class Window:
         """How many more records may be read."""
         return 0 if self.full else self._most - self._count
 
-    def add(self, record: Record, *, urgent: bool) -> None:
+    def add(self, record: Record, *, urgent: bool, again: bool = False) -> None:
         """Take a record in; its key's records come out in the order they came in."""
-        held = Held(record, urgent, key_of(record), len(record.value or b""))
+        held = Held(record, urgent, key_of(record), len(record.value or b""), again)
         self._queues.setdefault(held.key, deque()).append(held)
         self._arrived[held.place] = held
         self._counted(held, 1)
 
-    def lift(self, records: Sequence[Record]) -> None:
+    def lift(self, records: Sequence[Record], again: Callable[[Record], bool] = lambda _: False) -> None:
         """Take in records of one key out of turn, the last of them urgent; all of the key that are here come before."""
         for record in records:
-            self.add(record, urgent=record is records[-1])
+            self.add(record, urgent=record is records[-1], again=again(record))
 
     @property
     def next_key(self) -> Key | None:

@@ -149,7 +149,7 @@ class AlertApi:
     async def _get(self, path: str, query: dict[str, str], *, batch: int = 0, missing: bool = False) -> dict[str, Any]:
         try:
             # Of the whole answer: the client's own limit is for each part, and a slow drip has no end.
-            async with asyncio.timeout(TIMEOUT), self._stream(path, query) as response:
+            async with asyncio.timeout(TIMEOUT) as bound, self._stream(path, query, bound) as response:
                 content = await _read(response)
         except TimeoutError as error:
             raise Unavailable(f"no whole answer in {TIMEOUT:.0f} s") from error
@@ -158,12 +158,16 @@ class AlertApi:
         _check(response, batch=batch, missing=missing)
         return {} if response.status_code == httpx.codes.NOT_FOUND else _object(content)
 
-    def _stream(self, path: str, query: dict[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
-        return self._client.stream("GET", path, params=query, extensions={"trace": self._trace})
+    def _stream(
+        self, path: str, query: dict[str, str], bound: asyncio.Timeout
+    ) -> AbstractAsyncContextManager[httpx.Response]:
+        async def trace(event: str, _info: object) -> None:
+            if event == SENDING:
+                bound.reschedule(None)  # waiting for our turn says nothing about the vendor
+                await self.before_send()
+                bound.reschedule(asyncio.get_running_loop().time() + TIMEOUT)
 
-    async def _trace(self, event: str, _info: object) -> None:
-        if event == SENDING:
-            await self.before_send()
+        return self._client.stream("GET", path, params=query, extensions={"trace": trace})
 
 
 async def _at_once() -> None:

@@ -16,6 +16,8 @@ class Backlog:
 
     def __init__(self) -> None:
         self._all: deque[Work] = deque()
+        self.open = 0
+        """How many are not written yet."""
         self._behind: dict[bytes | None, deque[Work]] = {}
         self._writable: deque[Work] = deque()
         self.some = asyncio.Event()
@@ -37,6 +39,7 @@ class Backlog:
     def add(self, work: Work) -> None:
         """Take the work of the next record."""
         self._all.append(work)
+        self.open += 1
         key = work.record.key
         if (behind := self._behind.get(key)) is not None:
             behind.append(work)
@@ -56,8 +59,9 @@ class Backlog:
 
     def wrote(self, group: list[Work]) -> list[Work]:
         """Note that the brokers have these; return those that can be acknowledged now, in order and without a gap."""
+        self.open -= len(group)
         for work in group:
-            work.written, work.result = True, None  # what is written needs no memory while it waits for others
+            work.end()
         finished = []
         while self._all and self._all[0].written:
             finished.append(self._all.popleft())

@@ -4,6 +4,8 @@ from collections import deque
 
 PERIOD = 10.0
 """Seconds within which two errors open the breaker (vendor's guidance on its firewall)."""
+REST = 11.0
+"""Seconds of silence after a single error that is no sign of an outage: the next one then stands alone again."""
 FIRST_PAUSE, LONGEST_PAUSE = 30.0, 600.0
 """Seconds; the firewall blocks for 30 s to 10 min, so a shorter pause only prolongs the block."""
 
@@ -43,7 +45,22 @@ class Breaker:
         if self.silent_for(now):
             self._open_until = max(self._open_until, now + (retry_after or 0.0))
             return False
+        if retry_after and retry_after <= REST:
+            self.rest(now, reason, retry_after)
+            return True
         return self.error(now, reason, retry_after)
+
+    def missed(self, now: float, reason: str) -> None:
+        """Note a 404: an error to the vendor's firewall, and no reason to hold everything back for long."""
+        if self.allowed_errors:
+            self.error(now, reason)
+        else:
+            self.rest(now, reason, REST)
+
+    def rest(self, now: float, reason: str, seconds: float) -> None:
+        """Be silent for so long; what happened was one error and no sign of an outage, so no probe is needed afterwards."""
+        self._open_until = max(self._open_until, now + seconds)
+        self.reason = self.reason or reason
 
     def refuse(self, now: float, reason: str) -> None:
         """Stop for the longest pause: the key is refused, and asking again cannot help soon."""
@@ -53,6 +70,8 @@ class Breaker:
         """Note a good answer; True when it closed the breaker, which no answer to an earlier question does."""
         if self.silent_for(now):
             return False
+        if not self._probing:
+            self.reason = ""
         closed, self._probing = self._probing, False
         if closed:
             self._pause = FIRST_PAUSE

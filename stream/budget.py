@@ -72,6 +72,10 @@ class Budget:
         """Note that the group knew us as its member when we asked it at that time."""
         self._vouched = max(self._vouched, now)
 
+    def vouched(self, now: float) -> bool:
+        """Tell whether the group knew us as its member of late; only then what it gave us is ours."""
+        return now - self._vouched <= self._member
+
     def settling(self, now: float) -> float:
         """Return the seconds until the first share may be used; 0 when one may be."""
         return max(0.0, min(self._from.values(), default=now) - now)
@@ -81,7 +85,7 @@ class Budget:
         return self._delay(self._begun, now)
 
     def _delay(self, gate: _Gate, now: float) -> float:
-        if self._regrouping or now - self._vouched > self._member:
+        if self._regrouping or not self.vouched(now):
             return SETTLING
         usable = {number for number, start in self._from.items() if start <= now}
         if not usable:

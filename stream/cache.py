@@ -19,6 +19,8 @@ class Answer:
     fetched_at: datetime
     short_id: str | None = None
     assets: tuple[str, ...] = ()
+    urgency: Any = None
+    """As the alert states it, whatever that is."""
 
 
 def read(alert: dict[str, Any] | None, asked_at: datetime) -> Answer | None:
@@ -31,7 +33,9 @@ def read(alert: dict[str, Any] | None, asked_at: datetime) -> Answer | None:
         return None
     short_id, assets = alert.get("short_id"), alert.get("assets")
     named = tuple(each for each in assets if isinstance(each, str)) if isinstance(assets, list) else ()
-    return Answer(value, asked_at, short_id if isinstance(short_id, str) else None, named)
+    urgency = alert.get("urgency")
+    stated = urgency.get("current_value") if isinstance(urgency, dict) else None
+    return Answer(value, asked_at, short_id if isinstance(short_id, str) else None, named, stated)
 
 
 class Cache:

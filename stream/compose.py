@@ -8,15 +8,15 @@ from urllib.parse import quote
 
 import orjson
 
-from events.headers import RawHeaders, isoformat
-from events.records import WebhookEvent
+from events.headers import URGENCY, RawHeaders, isoformat
+from events.records import WebhookEvent, urgency_of
 from events.topics import MAX_ENRICHED
 from events.trace import TRACEPARENT, well_formed
 from stream.cache import Answer
 from stream.created import CREATED
 
-LARGE_FIELD = 4096
-"""Bytes of JSON; an alert has some fifty fields, so what is left always fits."""
+LARGE_FIELD, LARGE = 4096, MAX_ENRICHED // 2
+"""Bytes of JSON: of a field that is left out of an alert that does not fit, and of what is kept of one at most."""
 
 
 @dataclass(slots=True)
@@ -30,6 +30,7 @@ class Enriched:
     revision: int = 0
     created: str = ""
     traceparent: str | None = None
+    urgency: int | None = None
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Return its headers; they make it a dedupe mark."""
@@ -39,6 +40,8 @@ class Enriched:
             ("status", self.status.encode()),
             ("received-at", isoformat(self.received_at).encode()),
         ]
+        if self.urgency is not None:
+            headers.append((URGENCY, b"%d" % self.urgency))
         if self.created:
             headers.append((CREATED, self.created.encode()))
         if self.traceparent:
@@ -76,7 +79,15 @@ def first(event: WebhookEvent, headers: RawHeaders, found: Finding, app_base: st
     }
     short_id = event.short_id if event.alert_uuid else None
     value = _write(record, found, short_id, app_base)
-    return Enriched(headers.event_id, headers.received_at, found.status, value, 0, created, headers.traceparent)
+    return Enriched(
+        headers.event_id,
+        headers.received_at,
+        found.status,
+        value,
+        created=created,
+        traceparent=headers.traceparent,
+        urgency=urgency_of(found.answer and found.answer.urgency, event.attributes),
+    )
 
 
 def completion(value: bytes, found: Finding, app_base: str) -> Enriched:
@@ -88,7 +99,8 @@ def completion(value: bytes, found: Finding, app_base: str) -> Enriched:
     received_at = datetime.fromisoformat(record["received_at"])
     written = _write(record, found, short_id, app_base)
     traceparent = well_formed(record.get(TRACEPARENT))
-    return Enriched(record["event_id"], received_at, found.status, written, 1, traceparent=traceparent)
+    urgency = urgency_of(found.answer and found.answer.urgency, event.attributes)
+    return Enriched(record["event_id"], received_at, found.status, written, 1, traceparent=traceparent, urgency=urgency)
 
 
 @lru_cache(maxsize=20_000)
@@ -113,6 +125,17 @@ def _write(record: dict[str, Any], found: Finding, short_id: str | None, app_bas
     if len(value) <= MAX_ENRICHED or answer is None:
         return value
     alert = orjson.loads(answer.alert)
-    record["alert"] = {name: field for name, field in alert.items() if len(orjson.dumps(field)) <= LARGE_FIELD}
+    record["alert"] = _small(alert)
     record["enrichment"]["reason"] = "oversize"
     return orjson.dumps(record, option=orjson.OPT_UTC_Z)
+
+
+def _small(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that are not large, in their order, as far as they fit."""
+    kept, left = {}, LARGE
+    for name, field in alert.items():
+        size = len(name.encode()) + len(orjson.dumps(field))
+        if size <= min(LARGE_FIELD, left):
+            kept[name] = field
+            left -= size
+    return kept

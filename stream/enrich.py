@@ -74,7 +74,7 @@ class Enricher:
     def begin(self, event: WebhookEvent, headers: RawHeaders, created: str) -> Enriched | Coroutine[Any, Any, Enriched]:
         """Return revision 0 where nobody needs to be asked for it, else what asks."""
         uuid = needs_alert(event)
-        answer = self._lookups.known(uuid, headers.received_at) if uuid else None
+        answer = self._lookups.known(uuid, self._happened(headers.received_at)) if uuid else None
         if uuid and answer is None:
             return self._enrich(event, headers, created, uuid)
         wanted = names.wanted(event, answer)
@@ -88,7 +88,7 @@ class Enricher:
 
         Raises Unavailable, NotFound.
         """
-        since = max(each.received_at for each in pending)
+        since = self._happened(max(each.received_at for each in pending))
         answer = await self._lookups.ask(uuid, since, None, created=any(each.created for each in pending))
         event = WebhookEvent.model_construct(type="", action="", attributes={}, metadata={})
         await self._lookups.ask_names(wanted := names.wanted(event, answer), NAMES_WAIT)
@@ -99,15 +99,21 @@ class Enricher:
         """Return revision 1 of an event whose alert will not come."""
         return compose.completion(pending, Finding("unavailable", reason), self._app_base)
 
+    def _happened(self, received_at: datetime) -> datetime:
+        """Return when an event was received by our clock; no answer is from after the future of a host whose clock is ahead."""
+        return min(received_at, self._now())
+
     async def _enrich(self, event: WebhookEvent, headers: RawHeaders, created: str, uuid: str | None) -> Enriched:
         """Return revision 0: complete, or pending when the API could not answer in time."""
         loop = asyncio.get_running_loop()
-        left = (headers.received_at + self._deadline - self._now()).total_seconds()
+        # Of a host whose clock is ahead an event waits no longer than of others.
+        left = min((headers.received_at + self._deadline - self._now()).total_seconds(), self._deadline.total_seconds())
         end = loop.time() + max(left, GRACE + self._lookups.budget.settling(loop.time()))
         answer, status, reason = None, "not_applicable", None
         try:
             if uuid:
-                answer, status = await self._ask(uuid, headers.received_at, end, created=bool(created)), "complete"
+                answer = await self._ask(uuid, self._happened(headers.received_at), end, created=bool(created))
+                status = "complete"
         except Unavailable as error:
             status, reason = "pending", str(error)
         wanted = names.wanted(event, answer)

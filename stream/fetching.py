@@ -1,5 +1,6 @@
 """How alerts are fetched: through the list, or one by one where the list cannot take several ids."""
 
+import asyncio
 from typing import Any, Protocol
 
 import structlog
@@ -8,6 +9,9 @@ from stream.alert_api import BatchRefused, QueryTooLong
 
 MOST = 100
 """What the list endpoint shows in one answer at most."""
+
+AGAIN, LONGEST_AGAIN = 600.0, 24 * 3600.0
+"""Seconds after which a list that could not batch is tried once more; doubled each time."""
 
 log = structlog.get_logger()
 
@@ -43,12 +47,16 @@ class Fetching:
         """Alerts a call may ask for."""
         self.batches: bool | None = None
         """Whether it does; None while nobody knows."""
+        self._again_at = 0.0
+        self._again = AGAIN
 
     async def fetch(self, uuids: list[str]) -> dict[str, dict[str, Any]]:
         """Return what the API shows of these alerts.
 
         Raises Unavailable, Refused, BatchRefused (ask again, one by one), NotFound (of a single alert).
         """
+        if self.batches is False and _now() >= self._again_at:
+            self.batches = None  # a proxy's one odd answer must not slow us down for ever
         if self.batches is False:
             if alert := await self._api.single(uuids[0]):
                 return {uuids[0]: alert}
@@ -56,7 +64,7 @@ class Fetching:
         found = await self._listed(uuids)
         if self.batches is None and len(uuids) > 1:
             if len(found) > 1:
-                self.batches = True
+                self._batch_after_all()
             else:
                 await self._budget.take()
                 await self.check()
@@ -74,7 +82,7 @@ class Fetching:
             if (await self._listed(known)).keys() != set(known):
                 self._one_by_one()
                 raise BatchRefused(counts=False)
-            self.batches = True
+            self._batch_after_all()
 
     async def _listed(self, uuids: list[str]) -> dict[str, dict[str, Any]]:
         try:
@@ -91,6 +99,14 @@ class Fetching:
             raise BatchRefused(counts=False)
         return found
 
+    def _batch_after_all(self) -> None:
+        self.batches, self._again = True, AGAIN
+
     def _one_by_one(self) -> None:
         self.batches = False
+        self._again_at, self._again = _now() + self._again, min(self._again * 2, LONGEST_AGAIN)
         log.warning("list_cannot_batch", alerts_per_second=round(self._budget.rate, 2))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -23,6 +23,8 @@ FRESH = 10.0
 """Seconds for which an error is of interest (the period of the vendor's rule)."""
 LONGEST = 600.0
 """Seconds a worker may be silent after one; so far back a new worker listens."""
+LAST_WORDS = 3.0
+"""Seconds a command that ends waits for the brokers to have its words."""
 WAITING = 20
 """Words that wait for the brokers; more would be stale anyway."""
 
@@ -50,6 +52,13 @@ class Gossip:
         if not self._words.full():
             self._words.put_nowait(orjson.dumps(word))
 
+    async def said(self, running: asyncio.Task[None]) -> None:
+        """Wait a moment until everything told is with the brokers; `running` is the task of `run`."""
+        if not running.done():
+            said = asyncio.create_task(self._words.join())
+            await asyncio.wait([said, running], timeout=LAST_WORDS, return_when=asyncio.FIRST_COMPLETED)
+            said.cancel()
+
     async def run(self) -> None:
         """Speak and listen until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -64,6 +73,7 @@ class Gossip:
                 sent = [self._send(producer, each, word) for each in self._partitions[:COPIES]]
                 if not any(await asyncio.gather(*sent)):
                     log.warning("gossip_unheard")
+                self._words.task_done()
 
     async def _send(self, producer: AIOKafkaProducer, partition: TopicPartition, word: bytes) -> bool:
         try:

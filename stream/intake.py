@@ -35,6 +35,17 @@ class RawRecord(Protocol):
 
 
 @dataclass(slots=True)
+class _Offset:
+    """What is left of a record that is written."""
+
+    offset: int
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+    timestamp: int = 0
+
+
+@dataclass(slots=True)
 class Work:
     """A record and what is to be written for it: nothing where it was seen before."""
 
@@ -43,6 +54,11 @@ class Work:
     marks: Sequence[bytes] = ()
     result: "asyncio.Task[Enriched] | Enriched | Output | None" = None
     written: bool = False
+
+    def end(self) -> None:
+        """Note that it is written; it needs little memory while it waits for those before it."""
+        self.written, self.result, self.marks = True, None, ()
+        self.record = _Offset(self.record.offset)
 
     @property
     def done(self) -> bool:
@@ -76,7 +92,7 @@ class Intake:
             event, body = decode_webhook(record.value)
         except MalformedRecord as error:
             marks: tuple[bytes, ...] = (digest(self._place(record)),)
-            if not self._new(marks, "", received_at):
+            if not self._new(marks, ""):
                 return Work(record, received_at)
             return Work(record, received_at, marks, self._letter(record, str(error), headers))
         if headers is None:  # produced by somebody else: named as ingest would, the record itself being the delivery
@@ -84,16 +100,16 @@ class Intake:
             headers = RawHeaders(name.event_id, name.kind, self._place(record), received_at, origin="unknown")
         created = created_by_webhook(event, headers)
         marks = marks_of(headers.event_id, created)
-        if not self._new(marks, created, received_at):
+        if not self._new(marks, created):
             return Work(record, received_at)
         result = self._enricher.begin(event, headers, created)
         return Work(record, received_at, marks, result if isinstance(result, Enriched) else asyncio.create_task(result))
 
-    def _new(self, marks: tuple[bytes, ...], created: str, received_at: datetime) -> bool:
+    def _new(self, marks: tuple[bytes, ...], created: str) -> bool:
         if is_known(marks, created, self._marks.__contains__):
             return False
-        # A clock ahead of ours must not make us forget what others will send again.
-        self._marks.add(marks, min(received_at, self._now()).timestamp())
+        # By when it is taken, as a new owner finds it: old events from one host's spool may have copies in another's.
+        self._marks.add(marks, self._now().timestamp())
         return True
 
     def _place(self, record: RawRecord) -> str:

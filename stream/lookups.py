@@ -26,7 +26,6 @@ CALLS = 8
 ALERTS_BEFORE_NAME = 3
 """Calls for alerts before one for a name, while both wait."""
 
-
 Tell = Callable[[str, float], None]
 """Takes a reason, and the seconds for which no call will follow."""
 
@@ -193,7 +192,7 @@ class Lookups:
             elif error is None:
                 self.names.answered(name, found, _now())
                 if found is None:
-                    self._failed(Unavailable("status 404"))
+                    self._missed(f"no {name[0]} of this name (404)")
         finally:
             if not future.done():
                 future.set_result(None)
@@ -227,6 +226,11 @@ class Lookups:
         if self.breaker.success(_now()):
             log.info("breaker_closed")
         return result, None
+
+    def _missed(self, reason: str) -> None:
+        metrics.API_CALLS.labels(outcome="unavailable").inc()
+        self.breaker.missed(_now(), reason)
+        self.tell(reason, self.breaker.silent_for(_now()))
 
     def _failed(self, error: Unavailable) -> None:
         metrics.API_CALLS.labels(outcome="unavailable").inc()

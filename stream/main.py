@@ -68,7 +68,7 @@ def _begin(lookups: Lookups, gossip: Gossip, worker: Worker, stopping: Callable[
             lambda done: done.cancelled() or stopping() or end_process(f"{done.get_name()} failed", done.exception())
         )
     watchdog.start(
-        lambda: watchdog.Pulse(worker.owned, worker.waiting, worker.acknowledged, stopping()),
+        lambda: watchdog.Pulse(worker.progress(), worker.vouched, stopping()),
         loop,
     )
 

@@ -14,7 +14,7 @@ def digest(name: str) -> bytes:
 
 
 class Marks:
-    """Digests of one partition by the minute they belong to: about 100 bytes of memory each.
+    """Digests of one partition by the minute they were taken in: about 100 bytes of memory each.
 
     Minutes never go back: an event that comes late, drained from a spool for example, is remembered as long as those
     it arrived with, for its duplicates come as late as it did.
@@ -37,7 +37,7 @@ class Marks:
         return self._minutes[-1][0] if self._minutes else 0
 
     def add(self, marks: Iterable[bytes], at: float) -> None:
-        """Remember marks of events received `at` (seconds since 1970), or before what came before them."""
+        """Remember marks of events taken `at` (seconds since 1970), or when those before them were."""
         minute = int(at // MINUTE)
         if not self._minutes or minute > self._minutes[-1][0]:
             self._minutes.append((minute, []))
@@ -48,7 +48,7 @@ class Marks:
                 bucket.append(mark)
 
     def expire(self, last: datetime) -> None:
-        """Forget what was received a window before `last`, the newest event that is finished; to the minute.
+        """Forget what was taken a window before `last` was received, the newest event that is finished; to the minute.
 
         Measured against events, not the clock: after a weekend's outage the clock has passed the window of everything
         that still waits in Kafka.

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from functools import lru_cache
 from typing import Any
 
@@ -14,10 +14,14 @@ from stream.questions import Future
 
 log = structlog.get_logger()
 
-KEPT, MISSING_KEPT = 24 * 3600.0, 3600.0
+KEPT, MISSING_KEPT = 24 * 3600.0, 24 * 3600.0
 """Seconds a name is believed, and that there is none."""
 LIMIT, OPEN = 50_000, 500
 """Names kept, and asked for at once; an event does not wait for a name nobody asks for."""
+MISSES = 3
+"""Names of a kind that are not there, before any that is, after which the kind is taken not to exist for this key."""
+LONGEST = 500
+"""Characters kept of a name."""
 ASSETS = 10
 """Assets of one alert that are named."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -54,7 +58,8 @@ class Names:
     def __init__(self) -> None:
         self._known: OrderedDict[Name, tuple[str | None, float]] = OrderedDict()
         self._open: OrderedDict[Name, Future] = OrderedDict()
-        self._answered: set[str] = set()
+        self._misses: Counter[str] = Counter()
+        self._found: set[str] = set()
         self.off: dict[str, str] = {}
         """Kinds that are not looked up any more, and why."""
 
@@ -88,11 +93,14 @@ class Names:
         return self._open.popitem(last=False) if self._open else None
 
     def answered(self, name: Name, found: str | None, now: float) -> None:
-        """Note a name, or that there is none; a kind whose first answer is a 404 does not exist for this key."""
-        if found is None and name[0] not in self._answered:
-            self.switch_off(name[0], "status 404")
-        self._answered.add(name[0])
-        self._known[name] = (found, now + (KEPT if found else MISSING_KEPT))
+        """Note a name, or that there is none."""
+        if found is not None:
+            self._found.add(name[0])
+        elif name[0] not in self._found:
+            self._misses[name[0]] += 1
+            if self._misses[name[0]] >= MISSES:
+                self.switch_off(name[0], "status 404")
+        self._known[name] = (found and found[:LONGEST], now + (KEPT if found else MISSING_KEPT))
         self._known.move_to_end(name)
         if len(self._known) > LIMIT:
             self._known.popitem(last=False)

@@ -21,10 +21,14 @@ log = structlog.get_logger()
 
 AHEAD = 2_000
 """Records of a partition that wait or are looked up at once; above it fetching pauses."""
+HELD = 20_000
+"""Records that are written or wait for one before them to be; as many pass an event that waits for its alert."""
 GROUP = 1_000
 """Records written in one transaction."""
 GATHER = 0.02
 """Seconds a small group waits for more while more is waiting to be read."""
+GUARD = 1.0
+"""Seconds a worker that wakes up waits for its group's word before it writes: most zombies hear of their end within it."""
 TURN = 200
 """Records taken before others get their turn."""
 
@@ -42,6 +46,7 @@ class Partition:
         pause: Callable[[bool], None],
         finish: Callable[[int], None],
         window: timedelta,
+        vouched: Callable[[], bool] = lambda: True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.number = number
@@ -53,6 +58,7 @@ class Partition:
         self._pause = pause
         self._finish = finish
         self._window = window
+        self._vouched = vouched
         self._now = now
         self._records: deque[RawRecord] = deque()
         self._backlog = Backlog()
@@ -70,6 +76,10 @@ class Partition:
     def waiting(self) -> int:
         """Records taken and not yet acknowledged."""
         return len(self._records) + len(self._backlog)
+
+    @property
+    def _open(self) -> int:
+        return len(self._records) + self._backlog.open
 
     @property
     def oldest(self) -> float:
@@ -92,7 +102,7 @@ class Partition:
         """Take records; they wait here until the marks are in."""
         self._records += records
         self._arrived.set()
-        if not self._paused and self.waiting > AHEAD:
+        if not self._paused and (self._open > AHEAD or self.waiting > HELD):
             self._paused = True
             self._pause(True)
 
@@ -125,7 +135,7 @@ class Partition:
         intake = Intake(self.number, self._topics, self._enricher, restored.marks, self._now)
         while True:
             await self._arrived.wait()
-            while len(self._backlog) >= AHEAD:
+            while self._backlog.open >= AHEAD or len(self._backlog) >= HELD:
                 self._room.clear()
                 await self._room.wait()
             for _ in range(min(TURN, len(self._records))):
@@ -143,11 +153,14 @@ class Partition:
 
     async def _save(self, restored: Restored, group: list[Work]) -> None:
         """Write a group in one transaction, acknowledge what has no gap before it, write a checkpoint when one is due."""
+        await self._ask_group()
         works = [work for work in group if work.result is not None]
         outputs = [self._output(work) for work in works]
         await self._outbox.write(lambda: outputs, lambda offsets: self._wrote(restored, works, offsets))
         metrics.DEDUPLICATED.inc(len(group) - len(works))
-        if not (finished := self._backlog.wrote(group)):
+        finished = self._backlog.wrote(group)
+        self._make_room()
+        if not finished:
             return
         self._acknowledge(finished)
         # Marks are kept by what is acknowledged: a new owner begins right behind it.
@@ -156,6 +169,12 @@ class Partition:
         now, limit = asyncio.get_running_loop().time(), (last - self._window).timestamp()
         if restored.ledger.due(now):
             await self._outbox.write(lambda: restored.ledger.checkpoint(now, limit, self._completions.offsets))
+
+    async def _ask_group(self) -> None:
+        """Give a group that was silent a moment to say that the partition is no longer ours; the fence is what decides."""
+        end = asyncio.get_running_loop().time() + GUARD
+        while not self._vouched() and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(GUARD / 20)
 
     def _output(self, work: Work) -> Output:
         if isinstance(work.result, Output):
@@ -185,6 +204,7 @@ class Partition:
         restored.ledger.wrote([mark for work in works for mark in work.marks], restored.marks.newest)
 
     async def _write_completed(self, completed: Sequence[Completed]) -> None:
+        await self._ask_group()
         outputs = [self._enriched(each.pending.key, each.record) for each in completed]
 
         def wrote(offsets: Sequence[int]) -> None:
@@ -198,7 +218,10 @@ class Partition:
     def _acknowledge(self, finished: list[Work]) -> None:
         self.acknowledged += len(finished)
         self._finish(finished[-1].record.offset)
+        self._make_room()
+
+    def _make_room(self) -> None:
         self._room.set()
-        if self._paused and self.waiting < AHEAD // 2:
+        if self._paused and self._open < AHEAD // 2 and self.waiting < HELD // 2:
             self._paused = False
             self._pause(False)

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from events.headers import RawHeaders, as_text
 from events.topics import Topics
 from stream.checkpoint import Head, Ledger, Stored
-from stream.completions import Pending, pending_of
+from stream.completions import LIFETIME, Pending, pending_of
 from stream.created import CREATED, marks_of
 from stream.marks import MINUTE, Marks, digest
 
@@ -20,8 +20,8 @@ log = structlog.get_logger()
 
 SLACK = timedelta(minutes=10)
 """Clocks of ingest hosts and brokers differ; this much more is read."""
-TIME_LIMIT = 300.0
-"""Seconds for one partition; a window of a busy site is a few hundred thousand records."""
+TIME_LIMIT = 120.0
+"""Seconds without a record read; how long it takes in all depends on how much was written."""
 JUMP = 2_000
 """Records read over on the way to a pending one; further away it is sought."""
 
@@ -86,10 +86,10 @@ async def restore(partition: int, group: str, topics: Topics, client: dict[str, 
         auto_offset_reset="none",
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
-    async with asyncio.timeout(TIME_LIMIT):
+    async with asyncio.timeout(TIME_LIMIT) as bound:
         await consumer.start()
         try:
-            return await _Reading(consumer, partition, topics, window).read()
+            return await _Reading(consumer, partition, topics, window, bound).read()
         finally:
             await consumer.stop()
 
@@ -97,8 +97,11 @@ async def restore(partition: int, group: str, topics: Topics, client: dict[str, 
 class _Reading:
     """One partition being restored."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, partition: int, topics: Topics, window: timedelta) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, partition: int, topics: Topics, window: timedelta, bound: asyncio.Timeout
+    ) -> None:
         self._consumer = consumer
+        self._bound = bound
         self._partition = partition
         self._window = window
         self._topics = topics
@@ -108,6 +111,8 @@ class _Reading:
         self._kept = TopicPartition(topics.marks, partition)
         self._marks = Marks(window)
         self._pending: dict[str, Pending] = {}
+        self._marks_since = 0.0
+        """Records of before this time (seconds since 1970) are read for what is pending only."""
 
     async def read(self) -> Restored:
         """Read the checkpoint, where it is of use, and the topics from where it ends."""
@@ -126,14 +131,19 @@ class _Reading:
             await self._read_pending(head.pending)
         checkpointed = len(self._marks)
         if head and head.since <= needed.timestamp():
-            first, letters = min(head.enriched, head.pending_since or head.enriched), head.letters
+            first, letters = head.enriched, head.letters
         else:
+            since = needed - SLACK
+            self._marks_since = since.timestamp()
+            first, letters = [await self._offset(each, since) for each in (self._enriched, self._letters)]
+            # Nobody but a checkpoint knows what is pending, and that may be older than any mark.
+            first = min(first, head.enriched if head else await self._offset(self._enriched, _oldest_pending()))
             # What it holds stays all the same: marks that moved here when the topics grew stand nowhere else.
             number = old.next_segment if old else 0
             head = replace(head or Head(0, 0, 0.0, next_segment=number), since=max(0.0, needed.timestamp()))
-            first, letters = [await self._offset(each, needed - SLACK) for each in (self._enriched, self._letters)]
-            first = min(first, head.pending_since or first)
             log.info("topics_read_again", partition=self._partition, since=head.since, checkpointed=checkpointed)
+        if head.pending_since is not None:
+            first = min(first, head.pending_since)
         stale = {int(key.rpartition(b"/")[2]) for key in stored.values if not key.endswith(b"/head")}
         ledger = Ledger(self._partition, self._topics, head, stale - {each.number for each in head.segments})
         await self._tail(first, letters, ends, ledger)
@@ -147,7 +157,8 @@ class _Reading:
             found: list[bytes] = []
             for record in records:
                 found += apply_enriched(self._pending, record.key, record.value, record.headers, record.offset)
-            if found:  # all at once, by the time of the last: a batch is some seconds at most
+            # All at once, by the time of the last: a batch is some seconds at most.
+            if found and records[-1].timestamp / 1000 >= self._marks_since:
                 self._marks.add(found, min(records[-1].timestamp / 1000, now))
                 ledger.wrote(found, self._marks.newest)
         async for records in self._records(self._letters, letters, ends[self._letters]):
@@ -212,4 +223,10 @@ class _Reading:
         self._consumer.seek(partition, first)
         # Transaction markers take offsets too: the position passes them, a count of records never would.
         while await self._consumer.position(partition) < end:
-            yield (await self._consumer.getmany(partition, timeout_ms=200)).get(partition, [])
+            if records := (await self._consumer.getmany(partition, timeout_ms=200)).get(partition):
+                self._bound.reschedule(asyncio.get_running_loop().time() + TIME_LIMIT)
+                yield records
+
+
+def _oldest_pending() -> datetime:
+    return datetime.now(UTC) - LIFETIME - SLACK

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from stream.ending import end_process
@@ -14,6 +14,8 @@ BLOCKED = 60.0
 """Seconds in which the event loop did not turn."""
 UNASSIGNED = 180.0
 """Seconds without any partition; a fatal group error leaves Faust hanging, healthy to the eye, with one line logged."""
+STANDBY = 3600.0
+"""The same for one the group knows: there may be more workers than partitions."""
 STOPPING = 30.0
 """Seconds for a clean stop."""
 
@@ -22,9 +24,10 @@ STOPPING = 30.0
 class Pulse:
     """What the watchdog sees of the worker."""
 
-    partitions: int
-    waiting: int
-    acknowledged: int
+    partitions: Mapping[int, tuple[int, int]]
+    """Of each owned one, how many records wait and how many were acknowledged."""
+    known: bool
+    """Whether the group has just told us that we are its member."""
     stopping: bool
 
 
@@ -32,21 +35,24 @@ class Watchdog:
     """Judge one pulse after the other; pure, so that it can be tested without a clock."""
 
     def __init__(self, now: float) -> None:
-        self._since = dict.fromkeys(("progress", "partitions", "running"), now)
-        self._acknowledged = 0
+        self._since = dict.fromkeys(("partitions", "running"), now)
+        self._progress: dict[int, tuple[int, float]] = {}
 
     def verdict(self, pulse: Pulse, turned: float, now: float) -> str | None:
         """Return why the process must end, or None; `turned` is when the event loop last did."""
-        if pulse.acknowledged != self._acknowledged or not pulse.waiting:
-            self._acknowledged = pulse.acknowledged
-            self._since["progress"] = now
+        for number, (waiting, acknowledged) in pulse.partitions.items():
+            before = self._progress.get(number)
+            if before is None or before[0] != acknowledged or not waiting:
+                self._progress[number] = (acknowledged, now)
+        self._progress = {number: self._progress[number] for number in pulse.partitions}
+        oldest = min((since for _, since in self._progress.values()), default=now)
         if pulse.partitions:
             self._since["partitions"] = now
         if not pulse.stopping:
             self._since["running"] = now
         limits = {
-            "no record was finished": now - self._since["progress"] - STALL,
-            "no partition was assigned": now - self._since["partitions"] - UNASSIGNED,
+            "no record was finished": now - oldest - STALL,
+            "no partition was assigned": now - self._since["partitions"] - (STANDBY if pulse.known else UNASSIGNED),
             "the clean stop hangs": now - self._since["running"] - STOPPING,
             "the event loop is blocked": now - turned - BLOCKED,
         }

@@ -104,20 +104,23 @@ class Worker:
         oldest = min((partition.oldest for partition in self._partitions.values()), default=float("inf"))
         return max(0.0, time.time() - oldest) if oldest < float("inf") else 0.0
 
+    def progress(self) -> dict[int, tuple[int, int]]:
+        """Return of each partition how many records wait to be handled, and how many were acknowledged.
+
+        While its marks are restored nothing is handled; that has a bound of its own.
+        """
+        owned = list(self._partitions.values())  # asked for by a thread of its own
+        return {each.number: (each.waiting if each.ready else 0, each.acknowledged) for each in owned}
+
     @property
-    def owned(self) -> int:
-        """How many partitions are ours."""
-        return len(self._partitions)
+    def vouched(self) -> bool:
+        """Whether the group told us a moment ago that we are its member."""
+        return self._lookups.budget.vouched(time.monotonic())
 
     @property
     def waiting(self) -> int:
         """Records taken and not yet acknowledged."""
         return sum(partition.waiting for partition in self._partitions.values())
-
-    @property
-    def acknowledged(self) -> int:
-        """Records acknowledged by the partitions owned now; it changes whenever there is progress."""
-        return sum(partition.acknowledged for partition in self._partitions.values())
 
     def _partition(self, number: int) -> Partition:
         group, client = self._kafka.group("stream"), self._kafka.client_options()
@@ -135,6 +138,7 @@ class Worker:
             lambda paused: self._pause(number, paused),
             lambda offset: self._finish(number, offset),
             self._settings.dedupe_window,
+            lambda: self.vouched,
         )
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,10 +25,27 @@ LARGE = 64 * 1024 * 1024
 _SHAPES = {shape.folder: shape for shape in (ENRICHED, RAW, DELIVERIES)}
 
 
+class Merged(NamedTuple):
+    """A file that counts once an entry lists it, and the paths of those it was made of."""
+
+    file: DataFile
+    replaced: tuple[str, ...]
+
+
+def merge_first(store: Store, topic: str, partition: int, seq: int, *, at_least: int) -> Merged | None:
+    """Merge small files of the first day that has so many, for the entry of this number; None where no day has.
+
+    Raises BrokenManifest, FileNotFoundError for a listed file that is gone.
+    """
+    for group in _groups(live(list(Manifest(store, topic, partition).entries())), at_least):
+        return Merged(_merge(store, topic, partition, seq, group), tuple(file.path for file in group))
+    return None
+
+
 def compact(store: Store, topic: str, partition: int, writer: str, signer: Signer | None, *, at_least: int) -> int:
     """Merge the small files of every day that has so many, and return how many were replaced.
 
-    A sink that is writing the partition ends uncommitted, and goes on when it is started again. Raises Superseded when it
+    For an archive that no sink writes to; one that does ends uncommitted, and goes on when it is started again. Raises Superseded when it
     was faster: nothing has changed then. Raises BrokenManifest.
     """
     manifest = Manifest(store, topic, partition, signer)

@@ -11,10 +11,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from events.headers import DeadLetter
-from events.identity import MAX_KEY
 from events.topics import Topics
 from sinks.archive import metrics
+from sinks.archive.burying import bury
+from sinks.archive.compactor import Compactor
 from sinks.archive.settings import ArchiveSettings
 from sinks.archive.shapes import archived
 from sinks.archive.signing import Signer
@@ -22,9 +22,6 @@ from sinks.archive.storage import Store
 from sinks.archive.sweep import sweep
 from sinks.archive.vouching import Voucher
 from sinks.archive.writer import PartitionWriter
-
-_LARGEST = 2 * 1024 * 1024 - 16 * 1024
-"""Bytes of value and key that the dead letters' topic takes; its 2 MiB hold the headers too."""
 
 log = structlog.get_logger()
 
@@ -61,6 +58,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         self._name = f"{socket.gethostname()}/{os.getpid()}"
         self._signer = signer
         self._voucher = Voucher(folder, settings.head_every, self._name, signer, producer, topics.archive_heads)
+        self._compactor = Compactor(folder, settings.compact_every)
         self._buffers: dict[TopicPartition, _Buffer] = {}
         self._turn = asyncio.Lock()
         self._assignments = 0
@@ -87,10 +85,15 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._take(batch)
                 else:
                     self._read_again()
+                await self._compactor.step(self._writers())
                 await self._flush(everything=False)
                 await self._voucher.vouch(each.writer for each in self._buffers.values())
         async with self._turn:
+            await self._compactor.finish(self._writers())
             await self._flush(everything=True)
+
+    def _writers(self) -> dict[TopicPartition, PartitionWriter]:
+        return {partition: buffer.writer for partition, buffer in self._buffers.items()}
 
     async def _read(self) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Read what comes; from its assignment to its claim a partition is where the group has it, which means nothing.
@@ -182,7 +185,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _flush(self, *, everything: bool) -> None:
         # The largest first: memory is freed with the fewest files.
         for partition, buffer in sorted(self._buffers.items(), key=lambda item: item[1].bytes, reverse=True):
-            if everything or self._due(buffer):
+            if everything or (self._due(buffer) and not self._compactor.holds(partition)):
                 await self._archive(partition, buffer)
         await self._commit()
 
@@ -200,7 +203,7 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         written = await asyncio.to_thread(buffer.writer.write, buffer.records)
         for record, reason in written.malformed:
             # Before the entry that settles its offset; a crash in between buries it twice, never not at all.
-            await self._bury(partition, record, reason)
+            await bury(self._producer, self._topics, partition, record, reason)
         settled = await self._settled(partition, buffer)
         if settled > (buffer.writer.next_offset or 0):
             buffer.writer.commit(settled, written.files)
@@ -221,17 +224,6 @@ class Archive(ConsumerRebalanceListener):  # type: ignore[misc]
         if partition not in self._consumer.assignment():
             return following
         return max(following, int(await self._consumer.position(partition)))
-
-    async def _bury(self, partition: TopicPartition, record: ConsumerRecord, reason: str) -> None:
-        value, key = record.value, record.key
-        size = len(value or b"") + len(key or b"")
-        if size > _LARGEST:
-            value = value and value[: _LARGEST - MAX_KEY]
-            key = key if len(key or b"") <= MAX_KEY else None
-            reason = f"{reason[:300]}; cut from {size} bytes"
-        letter = DeadLetter("sink", reason, partition.topic, partition.partition, record.offset, target="archive")
-        await self._producer.send_and_wait(self._topics.dead_letters, value, key=key, headers=letter.to_kafka())
-        metrics.DEAD_LETTERS.labels("malformed").inc()
 
     async def _commit(self) -> None:
         """Tell the group, so that lag can be seen; transaction markers are passed where nothing waits."""

@@ -46,6 +46,9 @@ class ArchiveSettings(BaseSettings):
         ge=1,
         description="Bytes of records held in memory; beyond, the largest partition is written.",
     )
+    compact_every: Duration = Field(
+        timedelta(days=1), ge=timedelta(0), description="How often a day's small files are merged; 0s: never."
+    )
     signing_key: Path | None = Field(
         None, description="PEM of the Ed25519 key that signs manifest entries; `tocsin archive key FILE` makes one."
     )

@@ -30,8 +30,15 @@ class Shape:
     def table(self, made: list[Row]) -> pa.Table:
         """Lay rows out in columns."""
         columns = zip(*made, strict=True)
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
+        arrays = [_column(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=self.schema)
+
+
+def _column(values: tuple[Any, ...], type_: pa.DataType) -> pa.Array:
+    """Make a column; text that is there as bytes is checked and copied once instead of value by value."""
+    if pa.types.is_string(type_) and type(values[0]) is bytes:
+        return pa.array(values, pa.binary()).cast(type_)
+    return pa.array(values, type_)
 
 
 ENRICHED = Shape(

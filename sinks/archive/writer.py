@@ -1,8 +1,10 @@
 """Writes one partition: data files first, then the manifest entry that makes them count."""
 
+import gc
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -18,6 +20,9 @@ from sinks.archive.manifest import DataFile, Kind, Manifest, Superseded
 from sinks.archive.shapes import ENRICHED, Row, Shape
 from sinks.archive.signing import Signer
 from sinks.archive.storage import Store
+
+_Place = tuple[str, date]
+"""A tenant and a day."""
 
 
 class Record(Protocol):
@@ -45,6 +50,18 @@ class Written:
     def rows(self) -> int:
         """How many rows the files hold."""
         return sum(file.rows for file in self.files)
+
+
+@contextmanager
+def _no_cycles_looked_for() -> Iterator[None]:
+    """Keep the collector away: it would walk fifty thousand rows again and again, and they hold no cycles."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class PartitionWriter:
@@ -119,8 +136,17 @@ class PartitionWriter:
         offsets = [record.offset for record in records]
         if any(offset >= following for offset, following in pairwise([(self.next_offset or 0) - 1, *offsets])):
             raise ValueError(f"partition {self.partition}: offsets after {self.next_offset} are not in order")
-        groups: defaultdict[tuple[str, date], list[Row]] = defaultdict(list)
-        first_offsets: dict[tuple[str, date], int] = {}
+        with _no_cycles_looked_for():
+            groups, first_offsets, malformed = self._grouped(records)
+            files = [self._put(place, first_offsets[place], group) for place, group in groups.items()]
+            return Written(tuple(files), tuple(malformed))
+
+    def _grouped(
+        self, records: Sequence[Record]
+    ) -> tuple[dict[_Place, list[Row]], dict[_Place, int], list[tuple[Record, str]]]:
+        """Return the rows and first offset of each tenant's day, and what can be no row."""
+        groups: defaultdict[_Place, list[Row]] = defaultdict(list)
+        first_offsets: dict[_Place, int] = {}
         malformed: list[tuple[Record, str]] = []
         for record in records:
             try:
@@ -131,8 +157,7 @@ class PartitionWriter:
             place = self._shape.place(row)
             first_offsets.setdefault(place, record.offset)
             groups[place].append(row)
-        files = [self._put(place, first_offsets[place], group) for place, group in groups.items()]
-        return Written(tuple(files), tuple(malformed))
+        return groups, first_offsets, malformed
 
     def commit(self, next_offset: int, files: tuple[DataFile, ...] = ()) -> None:
         """Make the files count: everything below `next_offset` is settled from now on.
@@ -149,12 +174,31 @@ class PartitionWriter:
                 self._folder.delete(file.path)
             raise
 
-    def _append(self, kind: Kind, first: int, following: int, files: tuple[DataFile, ...] = ()) -> None:
+    def compact(self, file: DataFile, replaced: tuple[str, ...]) -> None:
+        """Make a file count instead of those it was made of; it bears the number of the next entry.
+
+        Raises Superseded when the partition has another writer.
+        """
+        here = self.next_offset or 0
+        try:
+            self._append("compaction", here, here, (file,), replaced)
+        except Superseded:
+            self._folder.delete(file.path)
+            raise
+
+    def _append(
+        self,
+        kind: Kind,
+        first: int,
+        following: int,
+        files: tuple[DataFile, ...] = (),
+        replaces: tuple[str, ...] = (),
+    ) -> None:
         self._last = self._manifest.append(
-            kind, after=self._last, offsets=(first, following), writer=self._writer, files=files
+            kind, after=self._last, offsets=(first, following), writer=self._writer, files=files, replaces=replaces
         )
 
-    def _put(self, place: tuple[str, date], first_offset: int, group: list[Row]) -> DataFile:
+    def _put(self, place: _Place, first_offset: int, group: list[Row]) -> DataFile:
         name = layout.data_name(self.topic, self.partition, first_offset, self.next_seq)
         path = f"{layout.data_folder(*place, self._shape.folder)}/{name}"
         data = parquet(self._shape.table(group), self._shape.distinct)

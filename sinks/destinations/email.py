@@ -4,9 +4,7 @@ import asyncio
 import re
 import socket
 import ssl
-from contextlib import suppress
 from dataclasses import dataclass, field
-from email.message import EmailMessage
 from typing import Annotated, Literal
 
 import aiosmtplib
@@ -22,15 +20,10 @@ from sinks.destination import Delivered, Destination, TargetSettings, Unavailabl
 from sinks.mail import ADDRESS, compose
 from sinks.posting import check_url
 from sinks.responses import quote
+from sinks.smtp_line import TIMEOUT, SmtpLine, trust
 
 REMEMBERED = 1_000
 """Mails of which it is remembered who has them while somebody has not."""
-
-TIMEOUT = 30.0
-"""Seconds for each step of the dialogue."""
-
-GOODBYE = 2.0
-"""Seconds the server may take to answer the last word; the mail is its by then."""
 
 _FOR_EVER, _TOO_LARGE = 500, 552
 """Replies that the same mail would meet again; 552 to MAIL FROM is about its size (RFC 1870), others there are not."""
@@ -94,10 +87,11 @@ class Email(Destination[EmailSettings]):
     """
 
     Settings = EmailSettings
+    marks_attempts = False
     named = 200
 
     async def open(self) -> None:
-        """Read the certificates once; a connection is made when there is mail.
+        """Read the certificates once; a connection is made when there is mail, and kept for the next for a while.
 
         Raises NotReady for a `ca_file` that holds none.
         """
@@ -111,7 +105,9 @@ class Email(Destination[EmailSettings]):
             await self._details.open(self.resources)
         self._name = _own_name(self.settings.sender)
         self._tls = await asyncio.to_thread(_trust, self.settings.ca_file)
-        self._guard = egress.Guard(self.settings.server, self.settings.port, secure=True)
+        guard = egress.Guard(self.settings.server, self.settings.port, secure=True)
+        self._line = SmtpLine(guard.connect, self._client)
+        self.resources.push_async_callback(self._line.hang_up)
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:
         """Send the mail to those whom an earlier attempt did not reach."""
@@ -121,7 +117,7 @@ class Email(Destination[EmailSettings]):
         mail = compose(event, sender=settings.sender, to=settings.to, enriched=enriched, details=attempt.details)
         waiting = [address for address in settings.to if address not in attempt.reached]
         try:
-            refused = await self._send(await self._guard.connect(), mail, waiting)
+            refused = await self._line.send(mail, settings.sender, waiting)
         except (OSError, aiosmtplib.SMTPException) as error:
             raise _failure(error) from None
         attempt.reached.update(set(waiting) - set(refused))
@@ -142,22 +138,6 @@ class Email(Destination[EmailSettings]):
                 del self._attempts[next(iter(self._attempts))]
         return self._attempts[key]
 
-    async def _send(
-        self, connection: socket.socket, mail: EmailMessage, waiting: list[str]
-    ) -> dict[str, tuple[int, str]]:
-        """Send the mail and return the recipients the server refused, each with its answer."""
-        client = self._client(connection)
-        try:
-            await client.connect()
-            refused = await _hand_over(client, mail, self.settings.sender, waiting)
-            with suppress(OSError, aiosmtplib.SMTPException):  # what was taken stays taken
-                await client.quit(timeout=GOODBYE)
-            return refused
-        finally:
-            client.close()
-            with suppress(OSError):  # a polite end of TLS would wait for the other side
-                connection.shutdown(socket.SHUT_RDWR)
-
     def _client(self, connection: socket.socket) -> aiosmtplib.SMTP:
         settings = self.settings
         return aiosmtplib.SMTP(
@@ -173,16 +153,6 @@ class Email(Destination[EmailSettings]):
         )
 
 
-async def _hand_over(
-    client: aiosmtplib.SMTP, mail: EmailMessage, sender: str, waiting: list[str]
-) -> dict[str, tuple[int, str]]:
-    try:
-        refused, _ = await client.send_message(mail, sender=sender, recipients=waiting)
-    except aiosmtplib.SMTPRecipientsRefused as error:
-        return {one.recipient: (one.code, one.message) for one in error.recipients}
-    return {address: (answer.code, answer.message) for address, answer in refused.items()}
-
-
 def _own_name(sender: str) -> str:
     """Return what to say hello with: a full name, which some servers insist on, without asking the network for it."""
     name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
@@ -190,15 +160,10 @@ def _own_name(sender: str) -> str:
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError):
-            raise NotReady(
-                f"{ca_file} holds no certificates that can be read (`ca_file` of an e-mail target)."
-            ) from None
-    return context
+    try:
+        return trust(ca_file)
+    except (OSError, ssl.SSLError):
+        raise NotReady(f"{ca_file} holds no certificates that can be read (`ca_file` of an e-mail target).") from None
 
 
 def _failure(error: Exception) -> Unavailable | Undeliverable:

@@ -15,6 +15,7 @@ class Log(Destination[LogSettings]):
     """Print each event to standard output; the same event twice is two lines."""
 
     Settings = LogSettings
+    marks_attempts = False
     tells_people = False
 
     async def deliver(self, event: EnrichedEvent) -> Delivered:

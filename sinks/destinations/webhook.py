@@ -17,6 +17,9 @@ from sinks.destination import Delivered, Destination, TargetSettings, Undelivera
 from sinks.posting import Poster, check_url
 from sinks.standard_webhooks import check_secret, sign
 
+BODY = "tocsin-body"
+"""Header that says whether the body is `verbatim` or `rebuilt`."""
+
 _PLAIN = re.compile(r"[a-zA-Z0-9-]{1,100}")
 _WORD = re.compile(r"[^a-zA-Z0-9_]+")
 
@@ -26,8 +29,10 @@ class WebhookSettings(TargetSettings):
 
     url: Annotated[SecretStr, AfterValidator(check_url)]
     """Where to post."""
-    body: Literal["enriched", "event"] = Field(
-        "enriched", description="The enriched record in a Standard Webhooks envelope, or the platform's own webhook."
+    body: Literal["enriched", "event", "verbatim"] = Field(
+        "enriched",
+        description="The enriched record in a Standard Webhooks envelope, the platform's own webhook written anew, or "
+        "that byte for byte.",
     )
     secrets: Annotated[
         list[Annotated[SecretStr, AfterValidator(check_secret)]],
@@ -43,6 +48,7 @@ class Webhook(Destination[WebhookSettings]):
     """
 
     Settings = WebhookSettings
+    marks_attempts = False
     tells_people = False
     at_once = 32
     named = 500
@@ -52,20 +58,27 @@ class Webhook(Destination[WebhookSettings]):
         self._poster = Poster(self.settings.url)
         await self._poster.open(self.resources)
 
+    @property
+    def wants_original(self) -> bool:
+        """Whether the bytes are to be those the platform posted."""
+        return self.settings.body == "verbatim"
+
     async def deliver(self, event: EnrichedEvent) -> Delivered:
-        """Post the event."""
+        """Post the event; a body that should be verbatim and is written anew is marked in header and receipt."""
+        said, status = {}, ""
+        original = await self.original(event) if self.wants_original and self.original else None
         try:
-            body = (
-                orjson.dumps(event.event.model_dump(mode="json")) if self.settings.body == "event" else envelope(event)
-            )
+            body = original or (envelope(event) if self.settings.body == "enriched" else posted(event.event))
         except MalformedRecord as error:
             raise Undeliverable(str(error)) from None
+        if self.wants_original:
+            said, status = {BODY: "verbatim" if original else "rebuilt"}, "" if original else ", body rebuilt"
         headers = sign(self.settings.secrets, message_id(event), datetime.now(UTC), body)
         if event.traceparent and (step := child(event.traceparent)):
             headers[TRACEPARENT] = step
-        answer = await self._poster.post(body, {"Content-Type": "application/json", **headers})
+        answer = await self._poster.post(body, {"Content-Type": "application/json", **said, **headers})
         responses.check(answer)
-        return Delivered(f"HTTP {answer.status}")
+        return Delivered(f"HTTP {answer.status}{status}")
 
 
 def message_id(event: EnrichedEvent) -> str:
@@ -79,9 +92,9 @@ def message_id(event: EnrichedEvent) -> str:
 def posted(event: WebhookEvent) -> bytes:
     """Return the platform's own webhook: its fields, unknown ones too, in its order; white space is not kept.
 
-    The bytes themselves are in the raw topic and the archive; an enriched record carries the object alone.
+    Raises MalformedRecord for what is nested too deep to be written.
     """
-    return orjson.dumps(event.model_dump(mode="json"))
+    return encode(event)
 
 
 def envelope(event: EnrichedEvent) -> bytes:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from events.identity import Kind
 
 AT = datetime(2026, 11, 2, 7, 15, 10, 18342, UTC)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-times = st.datetimes(timezones=st.just(UTC))
+times = st.datetimes(datetime(1970, 1, 1), datetime(9000, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 raw_headers = st.builds(
     RawHeaders,
     event_id=texts.filter(bool),
@@ -97,3 +98,9 @@ def test_a_dead_letter_names_its_reason_and_origin() -> None:
         "first-at": b"2026-11-02T07:15:10.018342+00:00",
         "last-at": b"2026-11-02T07:15:10.018342+00:00",
     }
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+00:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59+00:00"])
+def test_a_time_with_which_nobody_can_reckon_is_none(text):
+    """Such a record is taken as one that somebody else produced; it must not end the process."""
+    assert RawHeaders.from_kafka([("event-id", b"e"), ("received-at", text.encode())]) is None

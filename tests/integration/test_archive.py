@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from events.headers import as_text
+from sinks.archive.read import entries
 
 pytestmark = pytest.mark.kafka
 
@@ -42,7 +43,10 @@ def test_kill_9_while_records_flow(site):
     async def scenario() -> None:
         async with processes.flow(site, draw):
             for kill in range(5):
-                process = site.start(ARCHIVE_FLUSH_RECORDS=str(draw.choice([1, 10, 1000])))
+                process = site.start(
+                    ARCHIVE_FLUSH_RECORDS=str(draw.choice([1, 10, 1000])),
+                    ARCHIVE_COMPACT_EVERY=draw.choice(["0s", "300ms"]),
+                )
                 await site.until(lambda kill=kill: site.claims() >= 4 * kill + draw.choice([1, 4]))
                 await asyncio.sleep(draw.uniform(0, 1.2))
                 process.kill()
@@ -58,6 +62,30 @@ def test_kill_9_while_records_flow(site):
         }
         bad = [each for each in await site.read(site.topics.enriched) if each.value == processes.BAD]
         assert places == {(str(each.partition), str(each.offset)) for each in bad}
+
+    asyncio.run(scenario())
+
+
+def test_small_files_are_merged_beside_the_sink(site):
+    """Of eight small files of a day one is made, while records come and the process is killed."""
+
+    def merged() -> int:
+        return sum(entry.kind == "compaction" for entry in entries(site.root))
+
+    async def scenario() -> None:
+        process = site.start(ARCHIVE_COMPACT_EVERY="300ms", ARCHIVE_FLUSH_EVERY="100ms")
+        for number in (1, 3, 7, 9, 11, 13, 17, 19):  # one tenant, one day
+            await site.publish(processes.event(number))
+            await site.until_archived()
+        await site.until(merged)
+        process.kill()
+        process.wait()
+        await site.bury_members()
+        process = site.start()
+        await site.publish(processes.event(21))
+        await site.until_archived()
+        site.stop(process)
+        assert await site.compare() == 9
 
     asyncio.run(scenario())
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from events.records import EnrichedEvent
 from sinks import spent
@@ -61,3 +62,24 @@ def test_a_flood_before_and_after_a_restart_stays_within_the_budget(kafka_settin
         assert digested <= set(script.sent)
 
     asyncio.run(scenario())
+
+
+def test_the_second_process_of_a_connection_says_that_they_share_it(kafka_settings, script):
+    async def scenario() -> list[dict]:
+        rules = Rules(
+            [Rule.model_validate({"name": "r", "match": "all", "notify": site.NAME})], {site.NAME: TARGET}, "v1"
+        )
+        runs = [TargetRun(kafka_settings, rules, TARGET, "earliest") for _ in range(2)]
+        tasks = []
+        with capture_logs() as logs:
+            for run in runs:
+                tasks.append(asyncio.create_task(run.run()))
+                while not run.assigned or run._outlet is None:
+                    await asyncio.sleep(0.05)
+            for run in runs:
+                run.stop()
+            await asyncio.wait_for(asyncio.gather(*tasks), 60)
+        return [line for line in logs if line["event"] == "connection_shared_by_processes"]
+
+    (said,) = asyncio.run(scenario())
+    assert (said["target"], said["also"]) == (site.NAME, [site.NAME])

@@ -88,3 +88,22 @@ def test_a_kill_repeats_at_most_what_was_on_its_way(kafka_settings, script):
         assert Counter(one.event_id for one in await site.receipts(kafka_settings)).keys() == set(times)
 
     asyncio.run(scenario())
+
+
+def test_after_a_kill_the_receipts_say_which_may_have_been_shown_twice(kafka_settings, script):
+    async def scenario() -> None:
+        await site.publish(kafka_settings, EVENTS[:5])
+        flying = Flying(script, 1, 0.2)
+        task = asyncio.create_task(TargetRun(kafka_settings, site.rules(), site.target(), "earliest").run())
+        while len(script.sent) < 2 or not flying.alerts:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        Flying(script, 1, 0)
+        async with site.running(kafka_settings):
+            await site.until_no_lag(kafka_settings)
+        repeated = [one.event_id for one in await site.receipts(kafka_settings) if one.may_repeat]
+        assert repeated == [script.sent[2]]
+
+    asyncio.run(scenario())

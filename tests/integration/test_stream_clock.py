@@ -56,7 +56,7 @@ async def owner(kafka: KafkaSettings) -> AsyncIterator[Partition]:
         lambda _paused: None,
         lambda _offset: None,
         WINDOW,
-        lambda: Clock.now(UTC),
+        now=lambda: Clock.now(UTC),
     )
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -88,7 +88,7 @@ async def written(kafka: KafkaSettings) -> Counter[str]:
 
 
 async def settled(kafka: KafkaSettings, last: int) -> Counter[str]:
-    """Wait for the last event sent; partitions are written in order, so everything before it is decided by then."""
+    """Wait for the last event sent; one key is written in order, so everything before it is decided by then."""
     async with asyncio.timeout(PATIENCE):
         while not (found := await written(kafka))[f"event-{last}"]:
             await asyncio.sleep(0.1)

@@ -139,6 +139,21 @@ def test_without_a_checkpoint_that_is_of_use_the_topic_tells_the_same(kafka_sett
     asyncio.run(scenario())
 
 
+def test_without_a_checkpoint_what_is_pending_longer_than_the_window_is_found(kafka_settings, monkeypatch):
+    monkeypatch.setattr(restore, "SLACK", timedelta(0))
+
+    async def scenario() -> None:
+        async with owner(kafka_settings) as first:
+            await first.write(["waits"], "pending")
+            await asyncio.sleep(1.5)
+            await first.write(["new"])
+            window = timedelta(seconds=1)
+            assert sorted((await first.restore(window)).pending) == ["waits"]
+            assert (known(first.state, ["waits"]), known(first.state, ["new"])) == (0, 1)
+
+    asyncio.run(scenario())
+
+
 def test_what_a_fenced_owner_writes_too_late_is_never_seen(kafka_settings):
     async def scenario() -> None:
         async with owner(kafka_settings) as zombie:

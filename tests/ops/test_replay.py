@@ -9,6 +9,7 @@ import pytest
 from events.codec import decode_enriched, encode
 from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
+from ops import replay_run
 from ops.replay import Counts, Picking, Plan, conditions, marked, wants
 from sinks import rules_file, shelf
 from sinks.summary import summarise
@@ -128,3 +129,13 @@ def test_a_job_is_kept_to_be_gone_on_with(tmp_path: Path) -> None:
 
 def test_only_what_disturbs_nobody_says_so() -> None:
     assert {name for name in shelf.types() if not shelf.find(name).tells_people} == {"log", "webhook"}
+
+
+def test_the_time_that_reading_took_is_not_made_up_for():
+    now = 0.0
+    pace = replay_run._Pace(10.0, lambda: now)
+    assert [pace.take(5), pace.take(5)] == [0.5, 1.0]
+    now = 1.0
+    assert pace.take(1) == pytest.approx(0.1)
+    now = 600.0
+    assert [pace.take(5), pace.take(5)] == [0.5, 1.0]

@@ -14,8 +14,17 @@ from stream.settings import SekoiaSettings
 ALERT = {"uuid": "a", "assets": ["as1"]}
 
 
-async def at_once() -> None:
-    """Let a call go."""
+class Pace:
+    """Lets a call go, and notes what failed."""
+
+    def __init__(self) -> None:
+        self.happened: list[str] = []
+
+    async def leave(self) -> None:
+        self.happened.append("leave")
+
+    def failed(self, reason: str, retry_after: float | None = None) -> None:
+        self.happened.append(f"{reason}, {retry_after}")
 
 
 def settings() -> SekoiaSettings:
@@ -39,7 +48,7 @@ def said(
     async def pause(seconds: float) -> None:
         waited.append(seconds)
 
-    return asyncio.run(refused(settings(), kinds, at_once, httpx.MockTransport(answer), pause)), asked, waited
+    return asyncio.run(refused(settings(), kinds, Pace(), httpx.MockTransport(answer), pause)), asked, waited
 
 
 def test_what_the_key_may_do_is_not_mentioned():
@@ -70,4 +79,4 @@ def test_an_error_that_says_nothing_of_the_key_is_none():
 def test_a_key_that_is_not_good_ends_it():
     transport = httpx.MockTransport(lambda _: httpx.Response(401))
     with pytest.raises(NotReady, match="does not accept the key"):
-        asyncio.run(refused(settings(), {"asset"}, at_once, transport))
+        asyncio.run(refused(settings(), {"asset"}, Pace(), transport))

@@ -12,16 +12,26 @@ from ops import tenant
 from stream.settings import SekoiaSettings
 
 KEY = "a-key-that-must-not-be-shown"
+LATER = {"Retry-After": "7"}
 ME = {"type": "apikey", "name": "tocsin", "community_uuid": "c"}
 
 
-async def at_once() -> None:
-    """Let a call go."""
+class Pace:
+    """Lets a call go, and notes what failed."""
+
+    def __init__(self) -> None:
+        self.happened: list[str] = []
+
+    async def leave(self) -> None:
+        self.happened.append("leave")
+
+    def failed(self, reason: str, retry_after: float | None = None) -> None:
+        self.happened.append(f"{reason}, {retry_after}")
 
 
 def look(answer, **settings) -> tenant.Found:
     transport = httpx.MockTransport(answer)
-    return asyncio.run(tenant.look(SekoiaSettings(api_key=SecretStr(KEY), **settings), at_once, transport))
+    return asyncio.run(tenant.look(SekoiaSettings(api_key=SecretStr(KEY), **settings), Pace(), transport))
 
 
 def at(path: str, status: int, **content):
@@ -35,18 +45,16 @@ def at(path: str, status: int, **content):
     return answer
 
 
-def test_each_call_waits_until_it_may_go():
-    happened = []
-
-    async def leave() -> None:
-        happened.append("leave")
+def test_each_call_waits_until_it_may_go_and_an_error_is_told():
+    pace = Pace()
 
     def answer(request: httpx.Request) -> httpx.Response:
-        happened.append(request.url.path)
-        return httpx.Response(200, json=ME if request.url.path == "/v1/me" else {"items": []})
+        pace.happened.append(request.url.path)
+        return httpx.Response(200, json=ME) if request.url.path == "/v1/me" else httpx.Response(503, headers=LATER)
 
-    asyncio.run(tenant.look(SekoiaSettings(api_key=SecretStr(KEY)), leave, httpx.MockTransport(answer)))
-    assert happened == ["leave", "/v1/me", "leave", "/v1/sic/alerts"]
+    with pytest.raises(NotReady, match="not well"):
+        asyncio.run(tenant.look(SekoiaSettings(api_key=SecretStr(KEY)), pace, httpx.MockTransport(answer)))
+    assert pace.happened == ["leave", "/v1/me", "leave", "/v1/sic/alerts", "status 503, 7.0"]
 
 
 def test_a_good_key_shows_its_owner_and_the_newest_alert():

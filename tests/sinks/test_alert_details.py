@@ -50,10 +50,13 @@ async def at_once() -> None:
     """Let a call go."""
 
 
-def look_up(app: FastAPI, *times: float, key: str = API_KEY, action: str = "created", leave=at_once):
+def look_up(app: FastAPI, *times: float, key: str = API_KEY, action: str = "created", leave=at_once, status="complete"):
     """Look the alert up at these moments."""
     event = hostile.event()
-    event = event.model_copy(update={"event": event.event.model_copy(update={"action": action})})
+    enrichment = event.enrichment.model_copy(update={"status": status})
+    event = event.model_copy(
+        update={"event": event.event.model_copy(update={"action": action}), "enrichment": enrichment}
+    )
     clock = {"now": 0.0}
 
     async def scenario() -> list:
@@ -117,6 +120,13 @@ def test_it_calls_in_its_slot_and_a_mail_does_not_wait_long_for_one(monkeypatch)
     (found,) = look_up(api.app, 0.0, leave=never)
     assert "too many mails" in found.lack
     assert waited == [0]
+    assert api.asked == []
+
+
+def test_while_the_stream_goes_without_answers_nobody_is_asked():
+    api = Api()
+    found = look_up(api.app, 0.0, 1.0, status="pending")
+    assert all(one.lack for one in found)
     assert api.asked == []
 
 

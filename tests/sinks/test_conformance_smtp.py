@@ -293,7 +293,7 @@ def test_cancelled_in_the_middle_it_ends(type_):
 @pytest.mark.parametrize("type_", SHELF)
 @pytest.mark.parametrize("end", ["silence", "hang up", "500 what"])
 def test_what_the_server_took_is_taken_however_it_says_goodbye(type_, end, monkeypatch):
-    monkeypatch.setattr(f"sinks.destinations.{type_}.GOODBYE", 0.2)
+    monkeypatch.setattr("sinks.smtp_line.GOODBYE", 0.2)
 
     class Rude(Server):
         async def handle_QUIT(self, server, _session, _envelope) -> str:  # noqa: N802

@@ -1,9 +1,11 @@
 """Which targets share a budget, and what the rules file may say about it."""
 
+import asyncio
+
 import pytest
 
 from events.errors import NotReady
-from sinks import rules_file, shelf
+from sinks import elsewhere, rules_file, shelf
 from sinks.connections import Connections, connection, sharing
 from sinks.limits import Limit
 
@@ -83,3 +85,21 @@ def test_mistakes_are_named(was, wrong, said):
     with pytest.raises(NotReady) as raised:
         rules_file.parse(FILE.replace(was, wrong, 1), "tocsin.yml", {})
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("members", "here", "said"),
+    [
+        ({"one": 1}, {"one", "two"}, set()),
+        ({"one": 1, "two": 1}, {"one", "two"}, set()),
+        ({"one": 1, "two": 1}, {"one"}, {"two"}),
+        ({"one": 1, "two": 0}, {"one"}, set()),
+        ({"one": 2}, {"one", "two"}, {"one"}),
+        ({"one": 3, "two": 4}, {"one"}, {"one", "two"}),
+    ],
+)
+def test_who_else_spends_the_budget(members, here, said):
+    async def asked(name):
+        return members.get(name, 0)
+
+    assert asyncio.run(elsewhere.others("one", ["one", "two"], here, asked)) == said

@@ -38,7 +38,7 @@ NOW = datetime(2026, 7, 29, 8, 7, tzinfo=UTC)
 class World:
     """A target that answers as told, a ledger that remembers, a clock that moves only while something waits."""
 
-    named, at_once = 3, 1
+    named, at_once, marks_attempts = 3, 1, False
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class World:
         self.receipts: list[Receipt] = []
         self.letters: list[tuple[Any, DeadLetter]] = []
         self.order: list[str] = []
+        self.marked: list[int] = []
         self.held: set[tuple[str, int]] = set()
         rule = Rule.model_validate({"name": "r", "match": match, "notify": "t"} | settings)
         rules = Rules([rule], {"t": Target("t", "x", TargetSettings())}, "v1")
@@ -86,8 +87,9 @@ class World:
         self.waited.append(seconds)
         self.now += seconds
 
-    async def confirm(self, partitions: set[int]) -> None:
-        assert partitions == {3}
+    async def confirm(self, records: Any, *, mark: bool = False) -> None:
+        assert {record.partition for record in records} == {3}
+        self.marked += [record.offset for record in records] if mark else []
 
     def handle(self, *values: bytes | None) -> list[str]:
         """Bring the values to their end, one after another."""

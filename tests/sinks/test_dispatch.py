@@ -232,7 +232,7 @@ def test_a_delivered_answer_is_what_the_receipt_says():
 class Mail:
     """A fallback target."""
 
-    named, at_once = 3, 1
+    named, at_once, marks_attempts = 3, 1, False
 
     def __init__(self, *answers):
         self.answers, self.told = list(answers), []

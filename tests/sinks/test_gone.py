@@ -26,7 +26,7 @@ class LetGo(Exception):
 class World:
     """A target that says 410 from its second event on, and a runner that lets go after some waiting."""
 
-    named, at_once = 3, 1
+    named, at_once, marks_attempts = 3, 1, False
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -50,7 +50,7 @@ class World:
         if self.waits % 3 == 0:
             raise LetGo
 
-    async def confirm(self, _partitions) -> None:
+    async def confirm(self, _records, *, mark=False) -> None:
         pass
 
     async def write(self, _record, _receipt) -> None:

@@ -88,3 +88,24 @@ def test_the_trace_of_the_event_goes_on_in_the_request(given):
     steps = [headers.get("traceparent") for headers in sent]
     assert [step and step[:36] for step in steps] == [given[:36] if given and given[0] == "0" else None] * 2
     assert given is None or given[0] == "x" or len({*steps, given}) == 3
+
+
+@pytest.mark.parametrize("original", [b' {"b":1, "a" : "\\u00e9", "a":2}\n', None])
+def test_a_body_that_should_be_verbatim_says_whether_it_is(original):
+    class Recorded:
+        async def post(self, body, headers):
+            self.body, self.headers = body, headers
+            return Answer(200, {})
+
+    async def asked(_event):
+        return original
+
+    event = hostile.event()
+    hook = Webhook(WebhookSettings.model_validate({"url": "https://h.example/x", "body": "verbatim", "secrets": NEW}))
+    hook._poster, hook.original = Recorded(), asked
+    delivered = asyncio.run(hook.deliver(event))
+    assert hook._poster.body == (original or posted(event.event))
+    assert hook._poster.headers["tocsin-body"] == ("verbatim" if original else "rebuilt")
+    assert delivered.status == ("HTTP 200" if original else "HTTP 200, body rebuilt")
+    signed = sign([SecretStr(NEW)], message_id(event), datetime.now(UTC), hook._poster.body)
+    assert signed["webhook-id"] == hook._poster.headers["webhook-id"]

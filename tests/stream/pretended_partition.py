@@ -116,7 +116,7 @@ class Site:
             return self.kafka.restored(start)
 
         pause, finish = self.paused.append, self.kafka.finish
-        partition = Partition(0, TOPICS, self.kafka, enricher, restored, pause, finish, WINDOW, now)
+        partition = Partition(0, TOPICS, self.kafka, enricher, restored, pause, finish, WINDOW, now=now)
         tasks = [asyncio.create_task(lookups.run()), asyncio.create_task(partition.run())]
         self.partition, self.lookups = partition, lookups
         yield partition

@@ -209,6 +209,19 @@ def test_a_429_says_how_long_to_stay_away():
     assert error.retry_after == 45.0
 
 
+def test_waiting_for_ones_turn_is_no_error_of_the_vendor(monkeypatch):
+    monkeypatch.setattr(alert_api, "TIMEOUT", 0.2)
+
+    async def scenario():
+        async with Server(answer(200, b'{"items": []}')) as server:
+            settings = SekoiaSettings(api_key="secret", api_base=server.base, _env_file=None)
+            async with AlertApi(settings) as api:
+                api.before_send = lambda: asyncio.sleep(0.5)
+                return await api.listed(UUIDS)
+
+    assert asyncio.run(scenario()) == {}
+
+
 def test_an_answer_that_drips_is_given_up_when_its_whole_time_is_over(monkeypatch):
     monkeypatch.setattr(alert_api, "TIMEOUT", 0.5)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"

@@ -3,15 +3,16 @@
 from datetime import UTC, datetime
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from events.codec import decode_enriched, encode
-from events.headers import RawHeaders
+from events.headers import RawHeaders, as_text, enriched_headers
 from events.records import EnrichedEvent, Enrichment, Links, WebhookEvent
 from events.topics import MAX_ENRICHED
 from stream import compose
-from stream.cache import Answer
+from stream.cache import Answer, read
 from stream.compose import Finding
 
 APP = "https://app.sekoia.io"
@@ -35,7 +36,7 @@ def headers(at=AT, event_id="c/1"):
 def test_the_bytes_are_those_of_the_model(at, kind, attributes, metadata, extra, alert, name, reason):
     body = extra | {"type": kind, "action": "x", "attributes": attributes, "metadata": metadata}
     event = WebhookEvent.model_validate(orjson.loads(orjson.dumps(body)))
-    answer = alert and Answer(orjson.dumps(alert), at)
+    answer = read(alert or None, at)
     record = compose.first(event, headers(at), Finding("complete", reason, answer, {"community": name}), APP)
     short_id = event.short_id if event.alert_uuid else None
     model = EnrichedEvent(
@@ -49,6 +50,7 @@ def test_the_bytes_are_those_of_the_model(at, kind, attributes, metadata, extra,
         links=Links(alert=compose.link(APP, short_id)),
     )
     assert record.value == encode(model)
+    assert sorted(record.headers()) == sorted(enriched_headers(model))
     assert decode_enriched(record.value).enrichment == model.enrichment
 
 
@@ -106,3 +108,30 @@ def test_a_trace_goes_along_in_value_and_header_through_the_completion_too():
     assert dict(completed.headers())["traceparent"] == trace.encode()
     assert decode_enriched(completed.value).traceparent == trace
     assert b"traceparent" not in compose.first(event(), headers(), Finding("pending"), APP).value
+
+
+def test_an_alert_of_many_fields_that_are_not_large_fits_too():
+    alert = {"uuid": "u", "title": "T"} | {f"field {number}": "x" * 4000 for number in range(500)}
+    answer = Answer(orjson.dumps(alert), AT)
+    record = compose.first(event(), headers(), Finding("complete", None, answer), APP)
+    assert len(record.value) < MAX_ENRICHED
+    found = decode_enriched(record.value)
+    assert (found.alert["uuid"], found.alert["title"], found.enrichment.reason) == ("u", "T", "oversize")
+
+
+@pytest.mark.parametrize(
+    ("alert", "told", "urgency"),
+    [
+        ({"urgency": {"current_value": 85.9}}, 10, "85"),
+        ({"urgency": "high"}, 10, "10"),
+        (None, 70, "70"),
+        (None, "x", None),
+        ({"urgency": {"current_value": True}}, 10, None),
+    ],
+)
+def test_the_header_says_how_urgent_it_is(alert, told, urgency):
+    found = Finding("complete", None, read(alert, AT))
+    record = compose.first(event(urgency_current_value=told), headers(), found, APP)
+    assert as_text(record.headers()).get("urgency") == urgency
+    again = compose.completion(record.value, found, APP)
+    assert as_text(again.headers()).get("urgency") == urgency

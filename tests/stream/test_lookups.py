@@ -2,93 +2,26 @@
 
 import asyncio
 import importlib.util
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 
-from events.slots import Slots
-from stream.alert_api import BatchRefused, QueryTooLong, Refused, Unavailable
-from stream.breaker import Breaker
-from stream.budget import SETTLING, Budget
-from stream.fetching import NotFound
-from stream.lookups import Exhausted, Lookups
-
-_spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
-virtual_time = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(virtual_time)
-
-LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+from stream.alert_api import Refused, Unavailable
+from stream.fetching import AGAIN, NotFound
+from stream.lookups import Exhausted
 
 
-class Api:
-    """A list endpoint that knows some alerts and notes when it was asked for what."""
-
-    def __init__(self, known=(), *, batch="yes", error=None):
-        self.known, self.batch, self.error = set(known), batch, error
-        self.calls, self.times, self.named, self.slow = [], [], {}, set()
-        self.longest = 100
-
-    def _note(self, what):
-        self.calls.append(what)
-        self.times.append(asyncio.get_running_loop().time())
-        if self.error:
-            raise self.error
-
-    async def listed(self, uuids):
-        self._note(tuple(uuids))
-        if self.slow & set(uuids):
-            await asyncio.sleep(100)
-        if len(uuids) > self.longest:
-            raise QueryTooLong
-        if len(uuids) > 1 and self.batch == "refused":
-            raise BatchRefused
-        shown = self.known if len(uuids) > 1 and self.batch == "ignored" else self.known & set(uuids)
-        if len(uuids) > 1 and self.batch == "first":
-            shown = self.known & set(uuids[:1])
-        return {uuid: {"uuid": uuid} for uuid in shown}
-
-    async def single(self, uuid):
-        self._note(uuid)
-        return {"uuid": uuid} if uuid in self.known else None
-
-    async def some(self, count):
-        self._note(count)
-        return sorted(self.known)[:count]
-
-    async def name(self, kind, uuid):
-        self._note((kind, uuid))
-        found = self.named.get(kind, {})
-        if isinstance(found, Exception):
-            raise found
-        return found.get(uuid)
+def _load(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-async def after(seconds, run):
-    await asyncio.sleep(seconds)
-    await run()
-
-
-@asynccontextmanager
-async def asking(api, *, rate=4.5, batch_size=50, owned=1, partitions=1, checked=True):
-    """Ask as a worker whose share is settled, after its check of the list, or with questions from the start."""
-    loop = asyncio.get_running_loop()
-    budget = Budget(Slots(rate, loop.time))
-    budget.share(set(range(owned)), partitions, loop.time() - SETTLING)
-    lookups = Lookups(api, budget, Breaker(), batch_size, 0.02)
-    task = asyncio.create_task(after(0.0 if checked else 0.01, lookups.run))
-    if checked:
-        error, api.error = api.error, None
-        await asyncio.sleep(2.0)
-        api.error = error
-        api.calls.clear()
-        api.times.clear()
-    try:
-        yield lookups
-    finally:
-        task.cancel()
+virtual_time, pretended = _load("virtual_time"), _load("pretended_api")
+Api, asking, LONG_AGO = pretended.Api, pretended.asking, pretended.LONG_AGO
 
 
 def test_questions_asked_together_are_one_call():
@@ -271,65 +204,17 @@ def test_a_slow_call_does_not_hold_the_others():
     virtual_time.run(scenario())
 
 
-COMMUNITY = ("community", "9d1c7e60-2f3b-4a8e-b5c4-6e0f1a2b3c4d")
-ASSET = ("asset", "9d1c7e60-2f3b-4a8e-b5c4-6e0f1a2b3c4e")
+def test_a_list_that_could_not_batch_is_tried_again_later():
+    """One odd answer of a proxy must not make four alerts a second of four hundred until the next restart."""
 
-
-def test_names_are_asked_for_once_and_kept():
     async def scenario():
-        api = Api()
-        api.named = {"community": {COMMUNITY[1]: "Acme"}}
+        api = Api((f"a{n}" for n in range(40)), batch="refused")
         async with asking(api) as lookups:
-            for _ in range(2):
-                await lookups.ask_names([COMMUNITY], 3.0)
-                assert lookups.names.collect([COMMUNITY]) == {"community": "Acme"}
-            assert api.calls == [COMMUNITY]
-
-    virtual_time.run(scenario())
-
-
-def test_a_403_switches_a_kind_off_and_a_first_404_too_but_not_the_others():
-    async def scenario():
-        api = Api({"a"})
-        api.named = {"community": Refused("403", permission=True), "asset": {}, "case": {COMMUNITY[1]: "C"}}
-        async with asking(api) as lookups:
-            await lookups.ask_names([COMMUNITY], 3.0)
-            await asyncio.sleep(11)
-            await lookups.ask_names([ASSET], 3.0)
-            assert set(lookups.names.off) == {"community", "asset"}
-            await lookups.ask_names([COMMUNITY, ASSET], 3.0)
-            assert len(api.calls) == 2
-            await lookups.ask_names([("case", COMMUNITY[1])], 3.0)
-            assert lookups.names.collect([("case", COMMUNITY[1])]) == {"case": "C"}
-            assert (await lookups.ask("a", LONG_AGO, 3.0)).short_id is None
-            assert not lookups.breaker.reason
-
-    virtual_time.run(scenario())
-
-
-def test_a_401_to_a_name_stops_everything_and_switches_nothing_off():
-    async def scenario():
-        api = Api()
-        api.named = {"community": Refused("401")}
-        async with asking(api) as lookups:
-            await lookups.ask_names([COMMUNITY], 3.0)
-            assert not lookups.names.off
-            assert lookups.breaker.silent_for(asyncio.get_running_loop().time()) > 500
-
-    virtual_time.run(scenario())
-
-
-def test_names_take_one_call_in_four_while_alerts_wait():
-    async def scenario():
-        api = Api(f"a{n}" for n in range(40))
-        async with asking(api, batch_size=1) as lookups:
-            asks = [asyncio.create_task(lookups.ask(f"a{n}", LONG_AGO, None)) for n in range(40)]
-            names = [("case", f"{n:08}-2f3b-4a8e-b5c4-6e0f1a2b3c4d") for n in range(40)]
-            api.named = {"case": {uuid: "C" for _, uuid in names}}
-            await lookups.ask_names(names, 0.0)
-            await asyncio.sleep(5.0)
-            assert sum(call[0] == "case" for call in api.calls) == len(api.calls) // 4
-            for ask in asks:
-                ask.cancel()
+            assert lookups.batches is False
+            api.batch = "yes"
+            await asyncio.sleep(AGAIN)
+            await asyncio.gather(*(lookups.ask(f"a{n}", LONG_AGO, None) for n in range(20)))
+            assert lookups.batches is True
+            assert max(len(call) for call in api.calls if isinstance(call, tuple)) > 10
 
     virtual_time.run(scenario())

@@ -229,6 +229,57 @@ def test_an_event_that_waits_holds_back_its_own_alert_only_and_a_new_owner_doubl
     check(scenario)
 
 
+def test_thousands_pass_an_event_that_waits():
+    async def scenario():
+        site = Site()
+        site.api.unknown.add(str(uuid.UUID(int=5)))
+        async with site.running():
+            site.put(alert(5), at=START, key=b"5")
+            site.put(*(alert(number, kind="intake") for number in range(3 * AHEAD)), at=START)
+            await asyncio.sleep(1)
+            assert len(site.kafka.enriched()) == 3 * AHEAD
+            assert site.kafka.acked == []
+            await asyncio.sleep(4)
+            assert len(site.kafka.acked) == 3 * AHEAD + 1
+
+    check(scenario)
+
+
+def test_a_copy_in_another_hosts_spool_is_known_however_old_it_is():
+    """Two hosts spool through an outage of a weekend, and drain one after the other."""
+
+    async def scenario():
+        site = Site()
+        site.now = START + timedelta(hours=61)
+        async with site.running():
+            for hours in (0, 30, 61):  # the first host's spool
+                site.put(alert(100 + hours), at=START + timedelta(hours=hours))
+            await asyncio.sleep(5)
+            site.put(alert(100), at=START + timedelta(seconds=1))  # the second one's copy of the first
+            await asyncio.sleep(5)
+        assert [event.event.short_id for event in site.kafka.enriched()] == ["AL100", "AL130", "AL161"]
+
+    check(scenario)
+
+
+def test_an_event_of_a_host_whose_clock_is_ahead_waits_no_longer_than_others():
+    async def scenario():
+        site = Site()
+        site.api.unknown.add(str(uuid.UUID(int=5)))
+        async with site.running():
+            await asyncio.sleep(1)
+            site.put(alert(5), at=START + timedelta(seconds=61))
+            site.put(alert(6), at=START + timedelta(seconds=61), key=b"6")
+            await asyncio.sleep(1)
+            assert [event.enrichment.status for event in site.kafka.enriched()] == ["complete"]
+            site.put(alert(6, "updated"), at=START + timedelta(seconds=2), key=b"6")
+            await asyncio.sleep(3)
+        found = [(event.event.short_id, event.enrichment.status) for event in site.kafka.enriched()]
+        assert sorted(found) == [("AL5", "pending"), ("AL6", "complete"), ("AL6", "complete")]
+
+    check(scenario)
+
+
 def test_fetching_is_paused_when_much_waits_and_resumed_when_it_is_done():
     async def scenario():
         site = Site()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.watchdog import BLOCKED, STALL, STOPPING, UNASSIGNED, Pulse, Watchdog
+from stream.watchdog import BLOCKED, STALL, STANDBY, STOPPING, UNASSIGNED, Pulse, Watchdog
 
 
 def verdicts(pulses, *, turned=lambda now: now):
@@ -15,15 +15,17 @@ def first(found):
     return next((second for second, why in enumerate(found) if why), None)
 
 
-BUSY = Pulse(partitions=4, waiting=10, acknowledged=5, stopping=False)
+BUSY = Pulse({0: (10, 5)}, known=True, stopping=False)
+IDLE = Pulse({0: (0, 5)}, known=True, stopping=False)
 
 
 @pytest.mark.parametrize(
     ("pulse", "limit", "why"),
     [
         (BUSY, STALL, "no record was finished"),
-        (Pulse(0, 0, 0, stopping=False), UNASSIGNED, "no partition was assigned"),
-        (Pulse(4, 0, 0, stopping=True), STOPPING, "the clean stop hangs"),
+        (Pulse({}, known=False, stopping=False), UNASSIGNED, "no partition was assigned"),
+        (Pulse({}, known=True, stopping=False), STANDBY, "no partition was assigned"),
+        (Pulse({0: (0, 5)}, known=True, stopping=True), STOPPING, "the clean stop hangs"),
     ],
 )
 def test_it_ends_the_process_with_one_reason_and_not_before_its_time(pulse, limit, why):
@@ -33,13 +35,20 @@ def test_it_ends_the_process_with_one_reason_and_not_before_its_time(pulse, limi
 
 
 def test_a_loop_that_does_not_turn_is_noticed():
-    found = verdicts([Pulse(4, 0, 0, stopping=False)] * 100, turned=lambda _: 0.0)
+    found = verdicts([IDLE] * 100, turned=lambda _: 0.0)
     assert first(found) == int(BLOCKED) + 1
     assert "blocked" in found[-1]
 
 
 def test_slow_progress_and_an_idle_night_are_fine():
-    slow = [Pulse(4, 10, second // 100, stopping=False) for second in range(1000)]
-    idle = [Pulse(4, 0, 0, stopping=False)] * 1000
-    between = [Pulse(0 if second % 150 else 4, 0, 0, stopping=False) for second in range(1000)]
+    slow = [Pulse({0: (10, second // 100)}, known=True, stopping=False) for second in range(1000)]
+    idle = [IDLE] * 1000
+    between = [Pulse({} if second % 150 else {0: (0, 0)}, known=False, stopping=False) for second in range(1000)]
     assert first(verdicts(slow)) is first(verdicts(idle)) is first(verdicts(between)) is None
+
+
+def test_one_partition_that_stands_still_is_noticed_while_others_move():
+    found = verdicts([Pulse({0: (10, second), 1: (1, 7)}, known=True, stopping=False) for second in range(200)])
+    assert first(found) == int(STALL) + 1
+    moved = [Pulse({0: (10, second), 1 + second // 100: (1, 7)}, known=True, stopping=False) for second in range(200)]
+    assert first(verdicts(moved)) is None, "one that was given away is somebody else's"

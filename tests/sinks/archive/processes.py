@@ -20,7 +20,9 @@ from events.codec import encode
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from events.settings import KafkaSettings
 from events.topics import Topics
-from sinks.archive.read import entries, files, read_rows
+from sinks.archive.manifest import live
+from sinks.archive.read import entries, read_rows
+from sinks.archive.storage import Root, opened, unfinished
 
 BAD = b"\xff no event"
 
@@ -28,9 +30,11 @@ BAD = b"\xff no event"
 class Site:
     """An archive's folder, its topics, and its processes."""
 
-    def __init__(self, kafka: KafkaSettings, folder: Path) -> None:
+    def __init__(self, kafka: KafkaSettings, folder: Path, root: Root | None = None, **settings: str) -> None:
+        """Take another root than the folder's `archive` with the settings that name it."""
         self.kafka = kafka
-        self.root = folder / "archive"
+        self.root = root or folder / "archive"
+        self.place = settings or {"ARCHIVE_URL": self.root.as_uri()}
         self.log = folder / "log"
         self.topics = Topics(kafka.topic_prefix)
         self.partitions = [TopicPartition(self.topics.enriched, number) for number in range(kafka.partitions)]
@@ -41,7 +45,7 @@ class Site:
         env = {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "KAFKA_TOPIC_PREFIX": self.kafka.topic_prefix,
-            "ARCHIVE_URL": self.root.as_uri(),
+            **self.place,
             "ARCHIVE_FLUSH_EVERY": "300ms",
             "ARCHIVE_ADMIN_PORT": "0",
             "ARCHIVE_TOPICS": "enriched",
@@ -139,8 +143,10 @@ class Site:
         """Compare the archive with the topic, byte for byte, and return how many records there are."""
         topic = [record for record in await self.read(self.topics.enriched) if record.value != BAD]
         assert self.archived() == sorted((each.partition, each.offset, each.value.decode()) for each in topic)
-        assert set(self.root.rglob("*.parquet")) == set(files(self.root))
-        assert not list(self.root.rglob("*.tmp"))
+        listed = list(entries(self.root))
+        replaced = {path for entry in listed for path in entry.replaces}  # they stay for who is reading them
+        assert {*opened(self.root).walk("enriched")} - replaced == {file.path for file in live(listed)}
+        assert not any(unfinished(path.rpartition("/")[2]) for path in opened(self.root).walk(""))
         return len(topic)
 
 
