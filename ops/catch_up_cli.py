@@ -77,7 +77,7 @@ async def _run(
                     raise
                 job.stopped(str(error))
             except (Unavailable, Refused) as error:
-                job.stopped(str(error))
+                job.stopped(str(error), refused=isinstance(error, Refused))
                 if once:
                     return 1
             await asyncio.sleep((settings.every or timedelta(0)).total_seconds())

@@ -37,14 +37,17 @@ class Job:
     async def done(self, done: Done) -> None:
         """Note a pass that came to its end. Raises NotReady, KafkaError."""
         self._last, self._reason = datetime.now(UTC), ""
+        metrics.KEY_REFUSED.set(0)
         metrics.LAST_PASS.set(self._last.timestamp())
         metrics.FED.labels("created").inc(done.created)
         metrics.FED.labels("state").inc(done.states)
         await self._silence.look(self._kafka, done.created, self._last)
 
-    def stopped(self, reason: str) -> None:
-        """Note a pass that was cut off; the next one goes on where it was."""
+    def stopped(self, reason: str, *, refused: bool = False) -> None:
+        """Note a pass that was cut off, by a refused key perhaps; the next one goes on where it was."""
         self._reason = reason
+        if refused:  # the stream hears of it, is silent, and so learns by itself ten minutes later only
+            metrics.KEY_REFUSED.set(1)
         metrics.FAILED.inc()
         log.error("catch_up_stopped", reason=reason)
 

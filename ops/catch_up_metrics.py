@@ -9,3 +9,6 @@ FED = Counter("tocsin_catch_up_fed", "Alerts and changes fed, for no webhook tol
 FAILED = Counter("tocsin_catch_up_failed_passes", "Passes cut off: the API or Kafka did not answer.")
 LAST_PASS = Gauge("tocsin_catch_up_last_pass_timestamp_seconds", "When the last whole pass ended.")
 DELAY = Gauge("tocsin_catch_up_delay_seconds", "How old a change must be to be taken for lost.")
+KEY_REFUSED = Gauge(
+    "tocsin_catch_up_api_key_refused", "1 since the Alert API refused the key, until a pass comes to its end."
+)

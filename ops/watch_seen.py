@@ -121,6 +121,7 @@ def _of_the_api(page: Page) -> list[tuple[str, Seen]]:
         (key_of(condition), Seen(bool(value)))
         for metric, condition in (
             ("tocsin_stream_api_key_refused", "api_key_refused"),
+            ("tocsin_catch_up_api_key_refused", "api_key_refused"),
             ("tocsin_stream_breaker_open", "breaker_open"),
             ("tocsin_catch_up_webhooks_silent", "webhooks_silent"),
         )

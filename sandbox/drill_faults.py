@@ -148,9 +148,10 @@ async def _key_refused(site: Site) -> AsyncIterator[None]:
     async with _alerts(site):
         yield
     site.api.clear()
-    before = site.supervisor.restarts("stream")
-    site.supervisor.kill("stream")  # a new key is read when it starts
-    await site.back("stream", before)
+    for room in ("stream", "catch-up"):
+        before = site.supervisor.restarts(room)
+        site.supervisor.kill(room)  # a new key is read when it starts
+        await site.back(room, before)
 
 
 @asynccontextmanager

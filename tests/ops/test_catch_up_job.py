@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from events.settings import KafkaSettings
-from ops import catch_up_cli
+from ops import catch_up_cli, catch_up_job
+from ops import catch_up_metrics as metrics
 from ops.catch_up_pass import Done, Point
 from ops.catch_up_settings import CatchUpSettings
 from stream.alert_api import Unavailable
@@ -41,7 +42,7 @@ class Job:
     async def done(self, done: Done) -> None:
         self.told.append(f"created {done.created}")
 
-    def stopped(self, reason: str) -> None:
+    def stopped(self, reason: str, *, refused: bool = False) -> None:
         self.told.append(reason)
 
 
@@ -79,3 +80,16 @@ def test_one_pass_says_with_its_exit_code_that_the_api_was_away(
     monkeypatch.setattr(catch_up_cli, "sweep", sweep)
     assert run(CatchUpSettings(data=tmp_path), dry_run=True) == 1
     assert Point.load(tmp_path) is None  # a dry run writes nothing
+
+
+def test_a_refused_key_is_told_until_a_pass_comes_to_its_end() -> None:
+    job = catch_up_job.Job(KafkaSettings(bootstrap_servers="127.0.0.1:1"), CatchUpSettings(silence_after=timedelta(0)))
+    told = []
+    job.stopped("the API is away")
+    told.append(metrics.KEY_REFUSED._value.get())
+    job.stopped("401", refused=True)
+    job.stopped("silent for 500 s more")
+    told.append(metrics.KEY_REFUSED._value.get())
+    asyncio.run(job.done(Done()))
+    told.append(metrics.KEY_REFUSED._value.get())
+    assert told == [0, 1, 0]

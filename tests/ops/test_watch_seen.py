@@ -56,6 +56,7 @@ def test_all_is_well():
         ({"ingest": INGEST.replace("5e10", "5e8")}, "disk_low/ingest"),
         ({"free": 1e8}, "disk_low/data"),
         ({"stream": "tocsin_stream_api_key_refused 1.0\n"}, "api_key_refused"),
+        ({"stream": "tocsin_catch_up_api_key_refused 1.0\n"}, "api_key_refused"),
         ({"stream": "tocsin_stream_breaker_open 1.0\n"}, "breaker_open"),
         (
             {"stream": "tocsin_stream_breaker_open 1.0\n", "stream-2": "tocsin_stream_breaker_open 0.0\n"},
