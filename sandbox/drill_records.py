@@ -119,7 +119,7 @@ class History:
         if untold:
             self.planted.receipts[event_id] = alert.uuid
         targets = [] if lost or untold else [TARGET]
-        if number >= self._size.first_replayed and form.urgency >= URGENT and not lost:
+        if at >= self._size.at(self._size.first_replayed) and form.urgency >= URGENT and not lost:
             if self._rng.random() < TRIED:
                 targets.append(BACKFILL)
             else:
