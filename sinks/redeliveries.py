@@ -33,16 +33,12 @@ class Redeliveries:
     async def step(self, window: Window, _backlog: int = 0, *, crowded: bool = False) -> list[Ended]:  # noqa: ARG002
         """Bring the first record to its end; raises what the grip raises."""
         taken = window.take(head=True)
-<<<<<<< HEAD
-        return [Ended(taken[0].record, await self.handle(taken[0].record, again=taken[0].again))] if taken else []
-=======
         if taken is None:
             return []
         held, _ = taken
         handled = await self.handle(held.record)
         window.release(held)  # else nothing more of its key would ever be handed out
         return [Ended(held.record, handled)]
->>>>>>> de88a0e9b80ef59b728599f142dd0571ffa91eeb
 
     async def handle(self, record: Record, *, again: bool = False) -> Handled:
         """Deliver a record that is ours; no rule is asked."""
