@@ -8,7 +8,7 @@ from pathlib import Path
 
 from events.errors import NotReady
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE positions (topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, partition))
@@ -21,7 +21,7 @@ CREATE TABLE threads (
   title TEXT NOT NULL, entity TEXT NOT NULL, rule TEXT NOT NULL, status TEXT NOT NULL, short_id TEXT NOT NULL,
   source TEXT NOT NULL, target TEXT NOT NULL, link TEXT NOT NULL, tenant TEXT NOT NULL, community TEXT NOT NULL,
   community_name TEXT NOT NULL, pending TEXT NOT NULL, urgency INTEGER, level TEXT NOT NULL, search TEXT NOT NULL,
-  by_rule INTEGER NOT NULL, by_entity INTEGER NOT NULL
+  by_rule INTEGER NOT NULL, by_entity INTEGER NOT NULL, urgent_at INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX threads_newest ON threads (newest);
 CREATE INDEX threads_changed ON threads (changed);
@@ -33,6 +33,7 @@ CREATE INDEX threads_entity ON threads (entity, newest);
 CREATE INDEX threads_status ON threads (status, newest);
 CREATE INDEX threads_community ON threads (community, newest);
 CREATE INDEX threads_tenant ON threads (tenant, newest);
+CREATE INDEX threads_urgent ON threads (urgent_at) WHERE urgent_at > 0;
 CREATE TABLE bursts (kind TEXT, key TEXT, thread INTEGER NOT NULL, last_at REAL NOT NULL, size INTEGER NOT NULL,
   PRIMARY KEY (kind, key)) WITHOUT ROWID;
 CREATE TABLE notifications (
@@ -52,10 +53,22 @@ CREATE TABLE facets (kind TEXT, value TEXT, label TEXT NOT NULL, at REAL NOT NUL
   WITHOUT ROWID;
 CREATE TABLE readers (name TEXT PRIMARY KEY, read_up_to INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE seen (reader TEXT, thread INTEGER, newest INTEGER NOT NULL, PRIMARY KEY (reader, thread)) WITHOUT ROWID;
+CREATE INDEX seen_thread ON seen (thread);
 CREATE TABLE links (name TEXT PRIMARY KEY, token_hash TEXT NOT NULL UNIQUE, created_at REAL NOT NULL) WITHOUT ROWID;
 """
 """`newest` and `changed` are readings of one clock: the first orders the page, the second is where a browser goes on.
-A thread's `by_rule` and `by_entity` name the thread that opened its burst, its own where it stands alone."""
+A thread's `by_rule` and `by_entity` name the thread that opened its burst, its own where it stands alone; `urgent_at` is
+the clock's reading at which it became urgent, 0 for never."""
+
+UPGRADES = {
+    1: """
+ALTER TABLE threads ADD COLUMN urgent_at INTEGER NOT NULL DEFAULT 0;
+UPDATE threads SET urgent_at = id WHERE level = 'urgent';
+CREATE INDEX threads_urgent ON threads (urgent_at) WHERE urgent_at > 0;
+CREATE INDEX seen_thread ON seen (thread);
+"""
+}
+"""What makes a file of one version one of the next; a thread's id is the clock's reading at which it came."""
 
 _PRAGMAS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;"
 # NORMAL: after a power cut the last transactions may be gone, their offsets with them, and Kafka has the records.
@@ -82,15 +95,15 @@ class Database:
             raise NotReady(f"The inbox's database {path} cannot be used ({error}); see INBOX_DATABASE.") from error
 
     def _prepare(self) -> None:
-        """Make the tables, all or none; a second process that starts at the same moment finds them made."""
+        """Make or upgrade the tables, all or none; a second process that starts at the same moment finds them made."""
         with self.writing() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in filter(str.strip, SCHEMA.split(";")):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
-        if version > VERSION:
-            raise NotReady(f"{self.path} was written by a newer version of tocsin.")
+            if version > VERSION:
+                raise NotReady(f"{self.path} was written by a newer version of tocsin.")
+            scripts = [SCHEMA] if version == 0 else [UPGRADES[each] for each in range(version, VERSION)]
+            for statement in filter(str.strip, ";".join(scripts).split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)

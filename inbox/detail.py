@@ -26,6 +26,8 @@ class Detail:
     """Newest first."""
     record: dict[str, Any]
     """The newest enriched record; {} when it cannot be read."""
+    known: dict[str, Any]
+    """The newest record that has the alert; the newest of all where none has."""
 
 
 def find(connection: sqlite3.Connection, thread: int) -> Detail | None:
@@ -43,8 +45,12 @@ def find(connection: sqlite3.Connection, thread: int) -> Detail | None:
         "WHERE n.thread = ? ORDER BY d.at DESC, d.id DESC LIMIT ?",
         (thread, TIMELINE),
     ).fetchall()
-    newest = max((entry["id"] for entry in timeline), default=0)
-    return Detail(row, timeline, deliveries, record(connection, newest))
+    numbers = sorted((entry["id"] for entry in timeline), reverse=True)
+    newest = record(connection, numbers[0]) if numbers else {}
+    # Details of the newest event may still be on their way, or never come: what was known of the alert stays known.
+    records = (record(connection, number) for number in numbers)
+    known = newest if newest.get("alert") else next((each for each in records if each.get("alert")), newest)
+    return Detail(row, timeline, deliveries, newest, known)
 
 
 def record(connection: sqlite3.Connection, notification: int) -> dict[str, Any]:
@@ -59,9 +65,9 @@ def facts(found: Detail) -> list[tuple[str, str, str]]:
 
     What is not known is left out; the filter is "" where there is none.
     """
-    thread, alert = found.thread, _object(found.record.get("alert"))
+    thread, alert = found.thread, _object(found.known.get("alert"))
     kind = _object(alert.get("alert_type"))
-    verdict, names = _object(alert.get("verdict")), _object(found.record.get("names"))
+    verdict, names = _object(alert.get("verdict")), _object(found.known.get("names"))
     assets = _object(names.get("assets"))
     kinds = {"Status": "status", "Entity": "entity", "Rule": "rule", "Community": "community", "Tenant": "tenant"}
     values = [
@@ -88,7 +94,7 @@ def facts(found: Detail) -> list[tuple[str, str, str]]:
 
 def description(found: Detail) -> str:
     """Return what the alert says about itself."""
-    return clean(_object(found.record.get("alert")).get("details"), 4000, lines=True)
+    return clean(_object(found.known.get("alert")).get("details"), 4000, lines=True)
 
 
 def _seen(value: Any) -> str:

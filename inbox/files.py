@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Path, Response
 
 from inbox import detail
 from inbox.database import Database
+from inbox.rendering import edition
 
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -30,8 +31,10 @@ def files(database: Database) -> APIRouter:
             orjson.dumps(record, option=orjson.OPT_INDENT_2), media_type="application/json", headers=headers
         )
 
-    @router.get("/assets/{name}")
-    def asset(name: str) -> Response:
+    @router.get("/assets/{of}/{name}")
+    def asset(of: str, name: str) -> Response:
+        if of != edition():  # a page of before an upgrade: with a module of after it, it would half work
+            raise HTTPException(404)
         file = resources.files("inbox").joinpath("assets", name)
         ending = name.rpartition(".")[2]
         if "/" in name or ending not in _TYPES or not file.is_file():

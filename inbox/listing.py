@@ -116,7 +116,7 @@ class Listing:
             counted = (
                 f"(SELECT count(*) FROM threads m WHERE {same}) AS members, "  # noqa: S608 - our names only
                 f"(SELECT max(m.urgency) FROM threads m WHERE {same}) AS worst, "
-                f"(SELECT count(*) FROM threads m WHERE {same} AND m.level = 'urgent') AS urgent, "
+                f"(SELECT count(*) FROM threads m WHERE {same} AND +m.level = 'urgent') AS urgent, "
                 f"(SELECT count(*) FROM threads m WHERE {same} AND {unread}) AS unread"
             )
             counted_values = [*member_values * 4, *self._who()]

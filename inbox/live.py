@@ -11,7 +11,7 @@ import orjson
 from inbox import metrics, reading
 from inbox.database import Database
 from inbox.filters import Filters
-from inbox.listing import Listing, Rows
+from inbox.listing import Listing, Rows, clock
 from inbox.rendering import Pages
 
 TICK = 0.1
@@ -135,7 +135,7 @@ class Live:
         key = (filters.address(), reader if filters.state else "")
         if key not in self._channels:
             with self._database.reading() as connection:
-                now = Listing(filters).page(connection).clock
+                now = clock(connection)
             self._channels[key] = Channel(key, self._messages(filters, key[1]), now, self._ended)
         if self._counter is None:
             self._counter = asyncio.create_task(self._count(), name="unread counts")

@@ -9,7 +9,7 @@ from inbox.text import clean, link
 LEVELS = ((80, "urgent"), (60, "major"), (40, "high"), (20, "moderate"), (0, "low"))
 """Levels of our own by urgency, 0 to 100: the vendor's words differ between its API and its screens."""
 
-UNKNOWN = "unknown"
+URGENT, UNKNOWN = "urgent", "unknown"
 LINE, TEXT = 200, 2000
 
 

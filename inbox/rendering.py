@@ -82,7 +82,12 @@ def iso(seconds: float) -> str:
 
 
 @cache
+def edition() -> str:
+    """Return the hash of all assets together: modules import each other, and never one of another edition."""
+    files = sorted(resources.files("inbox").joinpath("assets").iterdir(), key=lambda each: each.name)
+    return hashlib.sha256(b"".join(each.name.encode() + each.read_bytes() for each in files)).hexdigest()[:12]
+
+
 def asset(name: str) -> str:
-    """Return an asset's address; it changes with the content, so a browser may keep it for ever."""
-    content = resources.files("inbox").joinpath("assets", name).read_bytes()
-    return f"/assets/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
+    """Return an asset's address; it changes with the edition, so a browser may keep it for ever."""
+    return f"/assets/{edition()}/{name}"

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any
 
-from inbox.notification import Notification, level
+from inbox.notification import URGENT, Notification, level
 
 LARGEST_BURST = 200
 """Threads of one row; the next one opens another."""
@@ -13,7 +13,7 @@ _SEARCHED = ("title", "entity", "rule", "status", "short_id", "source", "target"
 _COLUMNS = (
     *("key", "newest", "changed", "first_at", "last_at", "count", "types", "headline", "title", "entity", "rule"),
     *("status", "short_id", "source", "target", "link", "tenant", "community", "community_name", "pending"),
-    *("urgency", "level", "search", "by_rule", "by_entity"),
+    *("urgency", "level", "search", "by_rule", "by_entity", "urgent_at"),
 )
 _INSERT = f"INSERT INTO threads (id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"  # noqa: S608 - our names
 _UPDATE = f"UPDATE threads SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?"  # noqa: S608 - as above
@@ -38,6 +38,8 @@ def fold(connection: sqlite3.Connection, event: Notification, now: int, gap: flo
         "headline": event.headline,
     }
     after["level"] = level(after["urgency"])
+    rises = after["level"] == URGENT != before.get("level")
+    after["urgent_at"] = now if rises else before.get("urgent_at", 0)
     after["search"] = "\n".join(str(after[name]) for name in _SEARCHED).casefold()
     for kind in ("rule", "entity"):
         after[f"by_{kind}"] = _burst(connection, kind, number, before, after, gap)

@@ -136,7 +136,7 @@ class _View:
             facts=detail.facts(found),
             details=detail.description(found),
             event=pretty(found.record.get("event"), RAW_SHOWN),
-            alert=pretty(found.record["alert"], RAW_SHOWN) if found.record.get("alert") else "",
+            alert=pretty(found.known["alert"], RAW_SHOWN) if found.known.get("alert") else "",
             filters=filters,
         )
 

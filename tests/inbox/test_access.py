@@ -1,6 +1,7 @@
 """Who gets in, and what keeps a page safe: asked over HTTP, as browsers and attackers do."""
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from events.errors import NotReady
 from inbox import links
+from inbox.rendering import asset
 from inbox.settings import InboxSettings
 from tests.inbox.conftest import alert, event
 from tests.inbox.site import Site
@@ -91,7 +93,7 @@ def test_who_is_not_let_in_is_shown_the_door_and_nothing_else(proxied):
     door = httpx.get(proxied.url, headers={"Accept": "text/html"}, follow_redirects=True)
     assert door.url.path == "/enter"
     assert "personal link" in door.text
-    assert status(proxied, "/assets/inbox.css") == 200
+    assert status(proxied, asset("inbox.css")) == 200
 
 
 @pytest.mark.parametrize("path", ["/read", "/read-all", "/bursts/1/read", "/enter", "/leave"])
@@ -102,7 +104,7 @@ def test_another_site_cannot_change_anything(site, path):
     assert status(site, path, "POST", X_Tocsin="page", Sec_Fetch_Site="same-origin") in {204, 422}
 
 
-@pytest.mark.parametrize("path", ["/", "/enter", "/rows", "/threads/1", "/raw/1", "/nowhere", "/assets/inbox.css"])
+@pytest.mark.parametrize("path", ["/", "/enter", "/rows", "/threads/1", "/raw/1", "/nowhere", asset("inbox.css")])
 def test_every_answer_has_the_headers_that_keep_a_page_safe(site, path):
     answer = httpx.get(site.url + path)
     policy = answer.headers["content-security-policy"]
@@ -140,8 +142,24 @@ def test_a_burst_beyond_all_numbers_is_refused_plainly(site):
 
 
 def test_unknown_assets_are_not_there(site):
-    for path in ("/assets/../main.py", "/assets/%2e%2e%2fmain.py", "/assets/main.py", "/assets/none.css"):
-        assert status(site, path) in {401, 404}
+    here = asset("")
+    for name in ("../main.py", "%2e%2e%2fmain.py", "..%2f..%2fmain.py", "main.py", "none.css", "../../main.py"):
+        assert status(site, here + name) in {401, 404}
+
+
+def test_a_browser_keeps_only_modules_of_one_edition(site):
+    page = httpx.get(site.url).text
+    for name in ("inbox.js", "inbox.css", "theme.js"):
+        assert asset(name) in page
+    script = httpx.get(site.url + asset("inbox.js"))
+    assert "immutable" in script.headers["cache-control"]
+    imported = re.findall(r'from "([^"]+)"', script.text)
+    assert imported
+    assert all(name.startswith("./") for name in imported)  # so their addresses carry the edition too
+    for path in ("/assets/rows.js", "/assets/0123456789ab/rows.js"):
+        answer = httpx.get(site.url + path)
+        assert answer.status_code == 404
+        assert "immutable" not in answer.headers["cache-control"]
 
 
 @pytest.mark.parametrize(

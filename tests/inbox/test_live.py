@@ -202,6 +202,18 @@ def test_a_channel_that_breaks_ends_the_process_instead_of_looking_live(inbox):
         asyncio.run(scenario())
 
 
+def test_a_new_view_costs_the_loop_no_page(site, monkeypatch):
+    site.take(event(1))
+
+    def page(*_, **__):
+        raise AssertionError("a page was read to open a stream")
+
+    monkeypatch.setattr("inbox.listing.Listing.page", page)
+    stream = Stream(site, "q=alert")
+    assert 'id="row-1"' in stream.next()[0]["html"]
+    stream.close()
+
+
 def test_a_record_can_be_had_whole(site):
     site.take(event(1))
     answer = httpx.get(site.url + "/raw/1")

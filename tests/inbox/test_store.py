@@ -160,6 +160,24 @@ def test_detail_folds_events_and_receipts(inbox):
     assert found.record["event"]["type"] == "alert-comment"
 
 
+def test_detail_keeps_the_alert_while_the_newest_event_waits_for_it(inbox):
+    inbox.take(event(1), event(1, type_="alert-comment", at=9, status="pending", given={"content": "Looking"}))
+    with inbox.database.reading() as connection:
+        found = detail.find(connection, 1)
+    assert detail.description(found) == "It happened."
+    assert ("Rule", "Rule 1", "rule") in detail.facts(found)
+    assert found.record["event"]["type"] == "alert-comment"
+
+
+def test_a_thread_knows_when_it_became_urgent(inbox):
+    worse = alert(1, urgency={"current_value": 90})
+    inbox.take(event(1), event(1, action="updated", at=1, of=worse), event(1, action="updated", at=2, of=worse))
+    assert rows(inbox)[0]["urgent_at"] == 2
+    inbox.take(event(2, status="pending", event_id="two"))
+    inbox.take(event(2, event_id="two", revision=1, of=alert(2, urgency={"current_value": 90})))
+    assert [row["urgent_at"] for row in rows(inbox)] == [5, 2]
+
+
 def test_offsets_and_rows_are_one(inbox, tmp_path):
     inbox.take(event(1))
     rival = Store(Database(tmp_path / "inbox.db"), 900)
