@@ -36,7 +36,7 @@ class Redeliveries:
         if taken is None:
             return []
         held, _ = taken
-        handled = await self.handle(held.record)
+        handled = await self.handle(held.record, again=held.again)
         window.release(held)  # else nothing more of its key would ever be handed out
         return [Ended(held.record, handled)]
 
