@@ -13,7 +13,11 @@ class Delivery:
     def __init__(self):
         self.told = []
         self.outlet = SimpleNamespace(
-            clock=lambda: 0.0, wait=lambda urgent: 0.0, claim=lambda urgent: True, attempt=self.attempt
+            clock=lambda: 0.0,
+            wait=lambda urgent: 0.0,
+            claim=lambda urgent: True,
+            attempt=self.attempt,
+            marks_attempts=False,
         )
 
     async def attempt(self, event):
@@ -37,7 +41,7 @@ class Grip:
     async def pause(self, seconds):
         self.waited += seconds
 
-    async def confirm(self, _partitions):
+    async def confirm(self, _records, *, mark):
         pass
 
 
