@@ -22,9 +22,9 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from sandbox import history_site
 from sandbox.chaos import since
-from sandbox.drill_fill import fill
-from sandbox.drill_live import Traffic, p99
-from sandbox.drill_records import History, Size
+from sandbox.history_fill import fill
+from sandbox.history_live import Traffic, p99
+from sandbox.history_records import History, Size
 
 RATE = 25.0
 """New alerts a second."""

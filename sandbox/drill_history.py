@@ -16,14 +16,14 @@ import typer
 from events.errors import NotReady
 from events.topics import Topics
 from ops import logs
-from sandbox import drill_ask, history_site
+from sandbox import history_ask, history_site
 from sandbox.chaos import RunFolder, finished, since
 from sandbox.chaos_site import Say
-from sandbox.drill_fill import fill
-from sandbox.drill_forms import Known
-from sandbox.drill_live import Traffic, p99
-from sandbox.drill_records import BACKFILL, TARGET, URGENT, History, Size
-from sandbox.drill_report import Drill, Replayed
+from sandbox.history_fill import fill
+from sandbox.history_forms import Known
+from sandbox.history_live import Traffic, p99
+from sandbox.history_records import BACKFILL, TARGET, URGENT, History, Size
+from sandbox.history_report import Drill, Replayed
 from sandbox.history_site import Site
 from sinks.archive import manifest
 from sinks.archive.storage import Folder
@@ -73,7 +73,7 @@ class Drilling:
             topics = Topics(site.kafka.topic_prefix)
             await site.drained("archive", topics.enriched)
             self._remove_files(drill, topics.enriched)
-            await drill_ask.ask(site, drill, self._since())
+            await history_ask.ask(site, drill, self._since())
             await self._catch_up(site, drill)
             await self._mend_receipts(site, drill)
             await self._replay(site, drill)

@@ -20,10 +20,10 @@ from ops import topics
 from sandbox import alert_api, plan
 from sandbox.bodies import Json
 from sandbox.chaos_site import Say
-from sandbox.drill_forms import Known
-from sandbox.drill_live import Receiver
-from sandbox.drill_records import BACKFILL, TARGET, Size, spread
 from sandbox.firewall import Firewall
+from sandbox.history_forms import Known
+from sandbox.history_live import Receiver
+from sandbox.history_records import BACKFILL, TARGET, Size, spread
 from sandbox.kafka import EmbeddedKafka
 from sandbox.lag import Lag
 from sandbox.node import leashed

@@ -62,5 +62,5 @@ def _text(summary: Summary, details: Details | None) -> str:
             lines += ["", heading]
             lines += [defang(f"- {name}: {text}" if text else f"- {name}") for name, text in entries]
         lines += ["", f"Comments and countermeasures are not here: {details.lack}"] if details.lack else []
-    lines += ["", f"Open in Sekoia.io: {summary.link}"] if summary.link else []
+    lines += ["", f"{summary.link_text}: {summary.link}"] if summary.link else []
     return "\n".join([*lines, "", f"-- \ntocsin {summary.event_id[:64]}"])

@@ -7,10 +7,10 @@ import pytest
 
 from events.codec import decode_enriched, decode_receipt, decode_webhook
 from events.headers import RawHeaders, as_text
-from sandbox.drill_forms import Known
-from sandbox.drill_live import p99
-from sandbox.drill_records import BACKFILL, TARGET, URGENT, History, Planted, Size
-from sandbox.drill_report import Drill, Replayed
+from sandbox.history_forms import Known
+from sandbox.history_live import p99
+from sandbox.history_records import BACKFILL, TARGET, URGENT, History, Planted, Size
+from sandbox.history_report import Drill, Replayed
 from sandbox.history_site import past
 
 END = datetime(2026, 7, 29, 8, tzinfo=UTC)

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 
 from sandbox.bodies import Json
-from sandbox.drill_records import TARGET
-from sandbox.drill_report import Drill
+from sandbox.history_records import TARGET
+from sandbox.history_report import Drill
 from sandbox.history_site import Site
 
 

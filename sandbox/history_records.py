@@ -9,7 +9,7 @@ from typing import NamedTuple
 from events.headers import RawHeaders
 from ingest.partitioner import partition_of
 from sandbox import sample_alerts
-from sandbox.drill_forms import Form, Known
+from sandbox.history_forms import Form, Known
 from sandbox.tenant import Tenant
 
 FORMS = 200

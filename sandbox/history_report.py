@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sandbox.bodies import Json
-from sandbox.drill_records import Planted
+from sandbox.history_records import Planted
 
 
 @dataclass

@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from events.settings import KafkaSettings
 from events.topics import Topics, contract
-from sandbox.drill_records import Made
+from sandbox.history_records import Made
 
 AT_ONCE = 6_000
 """Events that are under way to the broker."""
