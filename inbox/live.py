@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from inbox import metrics, reading
+from inbox import metrics, reading, urgent
 from inbox.database import Database
 from inbox.filters import Filters
 from inbox.listing import Listing, Rows, clock
@@ -31,6 +31,8 @@ WAITING = 32
 """Messages a slow page may have waiting; then its connection is closed, and it resumes where it was."""
 
 Queue = asyncio.Queue[bytes | None]
+Make = Callable[[int, int | None], tuple[bytes, int]]
+"""Makes the message about what changed since a reading of the clock, and became urgent since another."""
 
 
 class Live:
@@ -83,11 +85,18 @@ class Live:
         self._changed.set()
 
     async def stream(
-        self, filters: Filters, reader: str, after: int, let_in: Callable[[], bool] = lambda: True
+        self,
+        filters: Filters,
+        reader: str,
+        after: int,
+        let_in: Callable[[], bool] = lambda: True,
+        *,
+        rung: int | None = None,
     ) -> AsyncIterator[bytes]:
         """Yield what changed since the clock stood at `after`, and everything from then on, without a gap.
 
-        It ends when the reader is `let_in` no longer.
+        `rung` is the reading up to which the page knows what is urgent, where that is another: its list was loaded
+        anew meanwhile, with other filters for example. It ends when the reader is `let_in` no longer.
         """
         queue: Queue = asyncio.Queue(WAITING)
         channel = self._channel(filters, reader)
@@ -99,7 +108,7 @@ class Live:
         metrics.PAGES.inc()
         try:
             yield b"retry: 1000\n\n"
-            yield (await asyncio.to_thread(channel.message, after))[0]
+            yield (await asyncio.to_thread(channel.message, after, rung))[0]
             yield self._beat()
             checked = time.monotonic()
             while not self._closed:
@@ -142,11 +151,13 @@ class Live:
             self._counter.add_done_callback(self._ended)
         return self._channels[key]
 
-    def _messages(self, filters: Filters, reader: str) -> Callable[[int], tuple[bytes, int]]:
-        def message(after: int) -> tuple[bytes, int]:
+    def _messages(self, filters: Filters, reader: str) -> Make:
+        def message(after: int, rung: int | None = None) -> tuple[bytes, int]:
             with self._database.reading() as connection:
                 found = Listing(filters, reader).changed(connection, after)
-            return _rows(found, self._pages.rows(found, filters)), found.clock
+                risen = urgent.risen(connection, after if rung is None else rung)
+            # In one message with one number: a page that comes back after a break has missed neither or both.
+            return _rows(found, self._pages.rows(found, filters), risen), found.clock
 
         return message
 
@@ -184,7 +195,7 @@ class Channel:
     def __init__(
         self,
         key: tuple[str, str],
-        message: Callable[[int], tuple[bytes, int]],
+        message: Make,
         now: int,
         ended: Callable[[asyncio.Task[None]], None],
     ) -> None:
@@ -205,7 +216,7 @@ class Channel:
             await self.changed.wait()
             self.changed.clear()
             before = self._now
-            message, self._now = await asyncio.to_thread(self.message, before)
+            message, self._now = await asyncio.to_thread(self.message, before, None)
             if self._now != before:
                 metrics.MESSAGES.inc()
                 for queue in self.queues:
@@ -224,10 +235,10 @@ def _put(queue: Queue, message: bytes | None) -> None:
         queue.put_nowait(message)
 
 
-def _rows(found: Rows, html: str) -> bytes:
+def _rows(found: Rows, html: str, risen: dict[str, Any] | None) -> bytes:
     if found.far:
-        return _message("reset", {"clock": found.clock}, found.clock)
-    return _message("rows", {"html": html, "gone": found.gone, "more": found.more}, found.clock)
+        return _message("reset", {"clock": found.clock, "urgent": risen}, found.clock)
+    return _message("rows", {"html": html, "gone": found.gone, "more": found.more, "urgent": risen}, found.clock)
 
 
 def _message(event: str, data: dict[str, Any], number: int | None = None) -> bytes:

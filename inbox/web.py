@@ -56,12 +56,13 @@ def create_app(database: Database, access: Access, pages: Pages, live: Live, pip
         return HTMLResponse(view.drawer(number, _filters(request)))
 
     @app.get("/live")
-    async def stream(request: Request, after: Key = None) -> Response:
+    async def stream(request: Request, after: Key = None, rung: Key = None) -> Response:
         last = request.headers.get("last-event-id", "")
-        since = int(last) if last.isdecimal() and len(last) < 19 else after or 0  # noqa: PLR2004 - digits of 64 bits
+        if last.isdecimal() and len(last) < 19:  # noqa: PLR2004 - digits of 64 bits
+            after = rung = int(last)
         reader, peer = request.state.reader, request.client.host if request.client else ""
         messages: AsyncIterator[bytes] = live.stream(
-            _filters(request), reader, since, lambda: access.reader(request.headers, peer) == reader
+            _filters(request), reader, after or 0, lambda: access.reader(request.headers, peer) == reader, rung=rung
         )
         return StreamingResponse(
             messages, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
