@@ -33,16 +33,6 @@ def marks(database: Database, live: Live) -> APIRouter:
             reading.mark(connection, reader, members, read=read)
         return members
 
-    def everything(clock: int, filters: Filters, reader: str) -> dict[str, Any]:
-        with database.writing() as connection:
-            if not filters.active:
-                reading.mark_all(connection, reader, clock)
-                return {"up_to": clock, "read": True}
-            # What matches only: what the filters hide was not seen.
-            threads = Listing(filters, reader).unread(connection, clock)
-            reading.mark(connection, reader, threads, read=True)
-        return {"threads": threads[:TOLD], "read": True, "more": len(threads) > TOLD}
-
     @router.post("/read")
     async def mark(request: Request, thread: Number, read: Annotated[bool, Body()] = True) -> Response:
         await run_in_threadpool(one, thread, request.state.reader, read)
@@ -59,7 +49,20 @@ def marks(database: Database, live: Live) -> APIRouter:
     @router.post("/read-all")
     async def mark_all(request: Request, clock: Annotated[int, Body(embed=True, ge=0, lt=1 << 62)]) -> Response:
         filters = Filters.read(request.query_params.multi_items())
-        live.seen(request.state.reader, await run_in_threadpool(everything, clock, filters, request.state.reader))
+        told = await run_in_threadpool(_everything, database, clock, filters, request.state.reader)
+        live.seen(request.state.reader, told)
         return Response(status_code=204)
 
     return router
+
+
+def _everything(database: Database, clock: int, filters: Filters, reader: str) -> dict[str, Any]:
+    """Mark what matches and was there when the clock stood at `clock`; return what the reader's pages are told."""
+    with database.writing() as connection:
+        if not filters.active:
+            reading.mark_all(connection, reader, clock)
+            return {"up_to": clock, "read": True}
+        # What matches only: what the filters hide was not seen.
+        threads = Listing(filters, reader).unread(connection, clock)
+        reading.mark(connection, reader, threads, read=True)
+    return {"threads": threads[:TOLD], "read": True, "more": len(threads) > TOLD}

@@ -26,6 +26,8 @@ from inbox.text import pretty
 RAW_SHOWN = 20_000
 """Characters of a raw body in the drawer; the whole of it is one click away."""
 
+_UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
 Number = Annotated[int, Path(ge=0, lt=1 << 62)]
 Key = Annotated[int | None, Query(ge=0, lt=1 << 62)]
 
@@ -64,9 +66,7 @@ def create_app(database: Database, access: Access, pages: Pages, live: Live, pip
         messages: AsyncIterator[bytes] = live.stream(
             _filters(request), reader, after or 0, lambda: access.reader(request.headers, peer) == reader, rung=rung
         )
-        return StreamingResponse(
-            messages, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        )
+        return StreamingResponse(messages, media_type="text/event-stream", headers=_UNBUFFERED)
 
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=5)
     app.add_middleware(Gate, access=access)
