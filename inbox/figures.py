@@ -56,6 +56,8 @@ _SHOWN = (
     _Shown("tocsin_archive_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
 )
 
+_LARGEST = {"tocsin_archive_oldest_buffered_seconds"}
+
 
 def scrape(page: str) -> dict[str, float]:
     """Read a metrics page: the sum of each metric over its labels.
@@ -67,6 +69,15 @@ def scrape(page: str) -> dict[str, float]:
         for sample in family.samples:
             found[sample.name] += sample.value  # type: ignore[assignment]  # a float counts as well
     return dict(found)
+
+
+def together(pages: list[dict[str, float]]) -> dict[str, float]:
+    """Return the metrics of a room from those of its processes: their sum, of an age the largest."""
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(name for page in pages for name in page):
+        values = [page[name] for page in pages if name in page]
+        found[name] = max(values) if name in _LARGEST else sum(values)
+    return found
 
 
 def figures(now: dict[str, float], before: dict[str, float] | None, seconds: float) -> list[Figure]:

@@ -8,6 +8,7 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import OffsetOutOfRangeError
 
 from events.settings import KafkaSettings
 from events.topics import Topics
@@ -27,6 +28,8 @@ class Lag:
     records: int
     oldest: float | None
     """Age in seconds of the oldest record that waits; None where none was seen to wait."""
+    lost: int = 0
+    """Offsets that left Kafka before the group read them."""
 
 
 class Lags:
@@ -72,7 +75,10 @@ class Lags:
         committed = {tp: known.offset for tp, known in offsets.items() if tp.topic == topic and known.offset >= 0}
         if not committed:
             return None
+        begins = await self._consumer.beginning_offsets(list(committed))
         ends = await self._consumer.end_offsets(list(committed))
+        lost = sum(max(0, begins[tp] - offset) for tp, offset in committed.items())
+        committed = {tp: max(begins[tp], offset) for tp, offset in committed.items()}
         gaps = {tp: ends[tp] - offset for tp, offset in committed.items() if ends[tp] > offset}
         waiting = sum(gaps.values())
         oldest = None
@@ -81,14 +87,18 @@ class Lags:
             waiting -= sum(gap - seen[tp][0] for tp, gap in gaps.items() if tp in seen and gap <= FEW)
             times = [first for _, first in seen.values() if first is not None]
             oldest = max(0.0, time.time() - min(times)) if times else None
-        return Lag(name, waiting, oldest)
+        return Lag(name, waiting, oldest, lost)
 
     async def _look(self, starts: dict[TopicPartition, int]) -> dict[TopicPartition, tuple[int, float | None]]:
         """Return how many records a fetch found from each offset on, and the first one's time."""
         self._consumer.assign(list(starts))
         for partition, offset in starts.items():
             self._consumer.seek(partition, offset)
-        found = await self._consumer.getmany(timeout_ms=PATIENCE)
+        try:
+            found = await self._consumer.getmany(timeout_ms=PATIENCE)
+        except OffsetOutOfRangeError:  # retention moved on meanwhile: this group's next look counts what it lost
+            self._consumer.unsubscribe()
+            return {}
         seen: dict[TopicPartition, tuple[int, float | None]] = {}
         for partition, start in starts.items():
             records = found.get(partition, [])

@@ -18,10 +18,6 @@ _UNREAD = (
 )
 
 
-_URGENT = "t.level = 'urgent'"
-"""How many urgent alerts a row of one thread holds: 0 or 1."""
-
-
 @dataclass(frozen=True)
 class Rows:
     """Some rows of the page, newest first; each is a thread, the newest of its burst."""
@@ -56,7 +52,7 @@ class Listing:
         where, values = self._where("t")
         unread = _UNREAD.format("t") if self._reader else "1"
         sql = (
-            f"SELECT t.*, t.id AS row, 1 AS members, t.urgency AS worst, {_URGENT} AS urgent, {unread} AS unread FROM threads t "  # noqa: S608
+            f"SELECT t.*, t.id AS row, 1 AS members, t.urgency AS worst, {unread} AS unread FROM threads t "  # noqa: S608
             f"WHERE t.{self._group} = ? AND {where} ORDER BY t.newest DESC"
         )
         rows = connection.execute(sql, [*self._who(), burst, *values]).fetchall()
@@ -77,6 +73,12 @@ class Listing:
         condition = f"t.{self._group} IN ({', '.join('?' * len(wanted))})"
         rows = self._select(connection, condition, wanted, LIVE) if wanted else []
         return Rows(rows, len(groups) > LIVE, now, self._gone(connection, after))
+
+    def unread(self, connection: sqlite3.Connection, up_to: int) -> list[int]:
+        """Return the threads that match, newest first, and that the reader has not read, as the clock stood at `up_to`."""
+        where, values = self._filters.where("t", indexed=False)
+        sql = f"SELECT t.id FROM threads t WHERE t.newest <= ? AND {where} AND {_UNREAD.format('t')} ORDER BY t.newest DESC"  # noqa: S608 - our names only
+        return [row["id"] for row in connection.execute(sql, [up_to, *values, self._reader, self._reader])]
 
     def _gone(self, connection: sqlite3.Connection, after: int) -> tuple[int, ...]:
         """Return rows of changed threads that are part of another row now, or match no longer."""
@@ -110,16 +112,15 @@ class Listing:
         )
         unread = _UNREAD.format("t" if self._alone else "m") if self._reader else "1"
         if self._alone:
-            counted = f"1 AS members, t.urgency AS worst, {_URGENT} AS urgent, {unread} AS unread"
+            counted = f"1 AS members, t.urgency AS worst, {unread} AS unread"
             counted_values = self._who()
         else:
             counted = (
                 f"(SELECT count(*) FROM threads m WHERE {same}) AS members, "  # noqa: S608 - our names only
                 f"(SELECT max(m.urgency) FROM threads m WHERE {same}) AS worst, "
-                f"(SELECT count(*) FROM threads m WHERE {same} AND +m.level = 'urgent') AS urgent, "
                 f"(SELECT count(*) FROM threads m WHERE {same} AND {unread}) AS unread"
             )
-            counted_values = [*member_values * 4, *self._who()]
+            counted_values = [*member_values * 3, *self._who()]
         inner_values = [*parameters, *values, *([] if self._alone else member_values)]
         columns = f"t.*, t.{self._group} AS row, {counted}"
         sql = f"SELECT {columns} FROM threads t WHERE t.id IN ({inner}) ORDER BY t.newest DESC"  # noqa: S608

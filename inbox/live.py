@@ -6,12 +6,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-import orjson
-
-from inbox import metrics, reading
+from inbox import metrics, reading, urgent
 from inbox.database import Database
 from inbox.filters import Filters
-from inbox.listing import Listing, Rows, clock
+from inbox.listing import Listing, clock
+from inbox.messages import changes, sse
 from inbox.rendering import Pages
 
 TICK = 0.1
@@ -30,7 +29,10 @@ DELIVERED = 1000
 WAITING = 32
 """Messages a slow page may have waiting; then its connection is closed, and it resumes where it was."""
 
+LetIn = Callable[[], bool]
 Queue = asyncio.Queue[bytes | None]
+Make = Callable[[int, int | None], tuple[bytes, int]]
+"""Makes the message about what changed since a reading of the clock, and became urgent since another."""
 
 
 class Live:
@@ -78,16 +80,17 @@ class Live:
     def seen(self, reader: str, message: dict[str, Any]) -> None:
         """Tell the reader's other pages what was marked."""
         for queue in self._readers.get(reader, ()):
-            _put(queue, _message("seen", message))
+            _put(queue, sse("seen", message))
         self._counted.pop(reader, None)
         self._changed.set()
 
     async def stream(
-        self, filters: Filters, reader: str, after: int, let_in: Callable[[], bool] = lambda: True
+        self, filters: Filters, reader: str, after: int, let_in: LetIn = lambda: True, *, rung: int | None = None
     ) -> AsyncIterator[bytes]:
         """Yield what changed since the clock stood at `after`, and everything from then on, without a gap.
 
-        It ends when the reader is `let_in` no longer.
+        `rung` is the reading up to which the page knows what is urgent, where that is another: its list was loaded
+        anew meanwhile, with other filters for example. It ends when the reader is `let_in` no longer.
         """
         queue: Queue = asyncio.Queue(WAITING)
         channel = self._channel(filters, reader)
@@ -99,14 +102,11 @@ class Live:
         metrics.PAGES.inc()
         try:
             yield b"retry: 1000\n\n"
-            yield (await asyncio.to_thread(channel.message, after))[0]
+            yield (await asyncio.to_thread(channel.message, after, rung))[0]
             yield self._beat()
             checked = time.monotonic()
             while not self._closed:
-                try:
-                    message = await asyncio.wait_for(queue.get(), HEARTBEAT)
-                except TimeoutError:
-                    message = self._beat()
+                message = await self._next(queue)
                 if time.monotonic() - checked >= RECHECK:
                     if not let_in():
                         return
@@ -116,14 +116,20 @@ class Live:
                 yield message
         finally:
             metrics.PAGES.dec()
-            channel.queues.discard(queue)
             self._readers[reader].discard(queue)
+            channel.queues.discard(queue)
             if not channel.queues:
                 channel.stop()
                 self._channels.pop(channel.key, None)
 
+    async def _next(self, queue: Queue) -> bytes | None:
+        try:
+            return await asyncio.wait_for(queue.get(), HEARTBEAT)
+        except TimeoutError:
+            return self._beat()
+
     def _beat(self) -> bytes:
-        return _message("beat", {"trouble": self._trouble()})
+        return sse("beat", {"trouble": self._trouble()})
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Note a task that ended by itself: a page that hears nothing of it would look live for ever."""
@@ -142,13 +148,14 @@ class Live:
             self._counter.add_done_callback(self._ended)
         return self._channels[key]
 
-    def _messages(self, filters: Filters, reader: str) -> Callable[[int], tuple[bytes, int]]:
-        def message(after: int) -> tuple[bytes, int]:
+    def _messages(self, filters: Filters, reader: str) -> Make:
+        def made(after: int, rung: int | None = None) -> tuple[bytes, int]:
             with self._database.reading() as connection:
                 found = Listing(filters, reader).changed(connection, after)
-            return _rows(found, self._pages.rows(found, filters)), found.clock
+                risen = urgent.risen(connection, after if rung is None else rung)
+            return changes(found, self._pages.rows(found, filters), risen), found.clock
 
-        return message
+        return made
 
     async def _count(self) -> None:
         """Tell readers how many threads they have not read, and which got receipts, at most once a second."""
@@ -161,13 +168,13 @@ class Live:
                 if self._counted.get(reader) != count:
                     self._counted[reader] = count
                     for queue in self._readers[reader]:
-                        _put(queue, _message("unread", {"count": count}))
+                        _put(queue, sse("unread", {"count": count}))
             await asyncio.sleep(COUNT_EVERY)
 
     def _tell_delivered(self) -> None:
         if not self._delivered:
             return
-        message = _message("delivered", {"threads": sorted(self._delivered, reverse=True)[:DELIVERED]})
+        message = sse("delivered", {"threads": sorted(self._delivered, reverse=True)[:DELIVERED]})
         self._delivered = set()
         for queues in self._readers.values():
             for queue in queues:
@@ -184,7 +191,7 @@ class Channel:
     def __init__(
         self,
         key: tuple[str, str],
-        message: Callable[[int], tuple[bytes, int]],
+        message: Make,
         now: int,
         ended: Callable[[asyncio.Task[None]], None],
     ) -> None:
@@ -205,7 +212,7 @@ class Channel:
             await self.changed.wait()
             self.changed.clear()
             before = self._now
-            message, self._now = await asyncio.to_thread(self.message, before)
+            message, self._now = await asyncio.to_thread(self.message, before, None)
             if self._now != before:
                 metrics.MESSAGES.inc()
                 for queue in self.queues:
@@ -222,14 +229,3 @@ def _put(queue: Queue, message: bytes | None) -> None:
         message = None
     with contextlib.suppress(asyncio.QueueFull):
         queue.put_nowait(message)
-
-
-def _rows(found: Rows, html: str) -> bytes:
-    if found.far:
-        return _message("reset", {"clock": found.clock}, found.clock)
-    return _message("rows", {"html": html, "gone": found.gone, "more": found.more}, found.clock)
-
-
-def _message(event: str, data: dict[str, Any], number: int | None = None) -> bytes:
-    head = f"id: {number}\n" if number is not None else ""
-    return f"{head}event: {event}\ndata: ".encode() + orjson.dumps(data) + b"\n\n"

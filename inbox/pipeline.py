@@ -9,8 +9,9 @@ import httpx
 from aiokafka.errors import KafkaError
 
 from events.settings import KafkaSettings
-from inbox.figures import Figure, figures, scrape
-from inbox.lag import Lag, Lags
+from inbox.figures import Figure, figures
+from inbox.lag import FEW, Lag, Lags
+from inbox.rooms import Answer, ask
 
 State = Literal["well", "watch", "wrong"]
 
@@ -23,6 +24,7 @@ STALE = 30.0
 
 LAG_EVERY = 4.0
 LAG_WITHIN = 10.0
+AWAY = "does not answer"
 LATE, TOO_LATE = 30.0, 300.0
 """Seconds the oldest waiting record of a group may be old before it is shown as late, and as wrong."""
 
@@ -48,6 +50,14 @@ class Glance:
     kafka: str
     """What is wrong with Kafka, "" for nothing."""
 
+    @property
+    def state(self) -> State:
+        """The worst state of anything."""
+        states = {room.state for room in self.rooms} | {state for _, state in self.lags}
+        if self.kafka == AWAY or "wrong" in states:
+            return "wrong"
+        return "watch" if "watch" in states else "well"
+
 
 class Pipeline:
     """Look at the rooms and the groups; what does not answer is shown as such, never an error."""
@@ -55,7 +65,7 @@ class Pipeline:
     def __init__(self, rooms: dict[str, str], kafka: KafkaSettings) -> None:
         self._rooms = rooms
         self._kafka = kafka
-        self._before: dict[str, tuple[float, dict[str, float]]] = {}
+        self._before: dict[str, tuple[float, Answer]] = {}
         self._lags: list[Lag] = []
         self._kafka_says = "not asked yet"
         self._lags_at = -LAG_EVERY
@@ -81,24 +91,22 @@ class Pipeline:
         return Glance(rooms, [(lag, _lateness(lag)) for lag in self._lags], self._kafka_says)
 
     async def _room(self, http: httpx.AsyncClient, name: str, url: str) -> Room:
-        try:
-            health, page = await asyncio.gather(http.get(f"{url}/healthz"), http.get(f"{url}/metrics"))
-            samples = scrape(page.text) if page.is_success else {}
-            said = health.json()
-        except (httpx.HTTPError, ValueError):
+        found = await ask(http, url)
+        if not found.answered:
             return Room(name, "wrong", "does not answer", entry="room-away")
         now = time.monotonic()
-        before, self._before[name] = self._before.get(name), (now, samples)
-        if before and now - before[0] > STALE:
+        before, self._before[name] = self._before.get(name), (now, found)
+        if before and (now - before[0] > STALE or before[1].answered != found.answered):
             before = None
-        shown = figures(samples, before[1] if before else None, now - before[0] if before else 0.0)
+        shown = figures(found.samples, before[1].samples if before else None, now - before[0] if before else 0.0)
         wrong = next((each for each in shown if each.entry), None)
-        if not health.is_success:
-            reason = said.get("reason") if isinstance(said, dict) else None
-            return Room(name, "wrong", str(reason or "not ready")[:200], shown, "not-ready")
+        if found.silent:
+            return Room(name, "wrong", f"{found.silent} of {found.asked} does not answer", shown, "room-away")
+        if found.not_ready:
+            return Room(name, "wrong", found.not_ready, shown, "not-ready")
         if wrong:
             return Room(name, "wrong" if wrong.bad else "watch", wrong.label, shown, wrong.entry)
-        return Room(name, "well", "ready", shown)
+        return Room(name, "well", "ready" if found.asked == 1 else f"{found.asked} ready", shown)
 
     async def _ask_kafka(self) -> None:
         try:
@@ -106,13 +114,17 @@ class Pipeline:
                 self._lags = await lags.read()
             self._kafka_says = ""
         except (KafkaError, OSError, TimeoutError):
-            self._kafka_says = "does not answer"
+            self._lags, self._kafka_says = [], AWAY  # an old lag must not pass for one of now
         finally:
             self._lags_at = time.monotonic()
             self._asking = None
 
 
 def _lateness(lag: Lag) -> State:
-    if lag.oldest is None or lag.oldest < LATE:
+    if lag.lost:
+        return "wrong"
+    if lag.oldest is None:  # so few may be transaction markers, where nothing waits
+        return "watch" if lag.records > FEW else "well"
+    if lag.oldest < LATE:
         return "well"
     return "watch" if lag.oldest < TOO_LATE else "wrong"

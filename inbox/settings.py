@@ -55,7 +55,8 @@ class InboxSettings(BaseSettings):
     rooms: str = Field(
         "ingest=http://127.0.0.1:8081,stream=http://127.0.0.1:8082,sinks=http://127.0.0.1:8083,"
         "archive=http://127.0.0.1:8084",
-        description="Private addresses of the rooms, for the pipeline page: name=address[,name=address…].",
+        description="Private addresses of the rooms, for the pipeline page: name=address[,name=address…]. Of a host name "
+        "with several addresses, as a headless service has, all are asked.",
     )
     data: Path = Field(
         Path("data"), validation_alias="TOCSIN_DATA", description="Folder of everything not placed elsewhere."

@@ -26,6 +26,8 @@ from inbox.text import pretty
 RAW_SHOWN = 20_000
 """Characters of a raw body in the drawer; the whole of it is one click away."""
 
+_UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
 Number = Annotated[int, Path(ge=0, lt=1 << 62)]
 Key = Annotated[int | None, Query(ge=0, lt=1 << 62)]
 
@@ -56,16 +58,15 @@ def create_app(database: Database, access: Access, pages: Pages, live: Live, pip
         return HTMLResponse(view.drawer(number, _filters(request)))
 
     @app.get("/live")
-    async def stream(request: Request, after: Key = None) -> Response:
+    async def stream(request: Request, after: Key = None, rung: Key = None) -> Response:
         last = request.headers.get("last-event-id", "")
-        since = int(last) if last.isdecimal() and len(last) < 19 else after or 0  # noqa: PLR2004 - digits of 64 bits
+        if last.isdecimal() and len(last) < 19:  # noqa: PLR2004 - digits of 64 bits
+            after = rung = int(last)
         reader, peer = request.state.reader, request.client.host if request.client else ""
         messages: AsyncIterator[bytes] = live.stream(
-            _filters(request), reader, since, lambda: access.reader(request.headers, peer) == reader
+            _filters(request), reader, after or 0, lambda: access.reader(request.headers, peer) == reader, rung=rung
         )
-        return StreamingResponse(
-            messages, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        )
+        return StreamingResponse(messages, media_type="text/event-stream", headers=_UNBUFFERED)
 
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=5)
     app.add_middleware(Gate, access=access)

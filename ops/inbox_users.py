@@ -27,11 +27,15 @@ def revoke(name: str) -> None:
 
     Raises NotReady when there is none of this name.
     """
-    database = Database(InboxSettings().path())
+    settings = InboxSettings()
+    database = Database(settings.path())
     with database.writing() as connection:
         links.revoke(connection, name)
+        left = links.names(connection)
     database.close()
     print(f"{name} is shut out from the next request on.")
+    if not left and settings.local() and not settings.user_header:
+        print("Nobody has a link now: on this machine the page is open without one again.")
 
 
 def show() -> None:

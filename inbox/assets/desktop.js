@@ -1,5 +1,6 @@
 // Desktop notifications for urgent alerts, when asked for; of many open tabs, one rings.
-import { say } from "./talk.js";
+import { show as open } from "./drawer.js";
+import { say, tell } from "./talk.js";
 
 const button = document.getElementById("desktop");
 const KEY = "tocsin-desktop";
@@ -16,19 +17,22 @@ export async function askDesktop() {
   say(wanted() ? "Urgent alerts will show on the desktop" : "Desktop notifications are off");
 }
 
-export function ring(urgent, { late }) {
-  if (!urgent.length || !wanted() || (navigator.locks && !mine)) return;
-  const title = (row) => row.querySelector(".title").textContent.replace("Unread. ", "").trim();
-  if (late || urgent.length > 3) return show(`${urgent.length} urgent ${urgent.length > 1 ? "alerts" : "alert"}`, title(urgent[0]), "many", "");
-  for (const row of urgent) show(title(row), row.querySelector(".meta").innerText, row.dataset.row, row.dataset.thread);
+// Rings for alerts the server names: whatever this tab's filters show, for it may be the one tab that rings.
+export function ring(alerts, { late, count }) {
+  if (!wanted() || (navigator.locks && !mine)) return;
+  if (count > 3 || (late && count > 1)) return show(`${count} urgent alerts`, alerts[0].title, "many");
+  for (const { title, about, thread } of alerts) show(title, about, thread, thread);
 }
 
 function show(title, body, tag, thread) {
   const shown = new Notification(title, { body, tag: `tocsin-${tag}`, icon: document.getElementById("favicon").href });
   shown.onclick = () => {
     window.focus();
-    if (thread) document.querySelector(`.row[data-thread="${thread}"] .title`)?.click();
     shown.close();
+    if (!thread) return;
+    const row = document.querySelector(`.row[data-thread="${thread}"] .title`);
+    if (row) row.click();
+    else open(thread).then((there) => there && tell("/read", { thread, read: true }));
   };
 }
 

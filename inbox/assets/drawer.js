@@ -26,12 +26,13 @@ export async function show(number, { keep = false } = {}) {
     return false;
   }
   drawn = html;
+  const was = drawer.hidden;
   drawer.innerHTML = html;
   drawer.hidden = false;
   drawer.scrollTop = 0;
   desk.classList.add("opened");
   mark(number);
-  if (!keep) remember(number);
+  if (!keep) remember(number, { step: was });
   ages(drawer);
   if (matchMedia("(max-width: 1100px)").matches) drawer.querySelector("h2").focus({ preventScroll: true });
   say(`Opened: ${drawer.querySelector("h2").textContent}`);
@@ -48,7 +49,9 @@ export function close({ keep = false } = {}) {
   drawer.replaceChildren();
   desk.classList.remove("opened");
   mark("");
-  if (!keep) remember("");
+  if (keep) return;
+  if (history.state?.opened) history.back();
+  else remember("");
 }
 
 function mark(number) {
@@ -80,9 +83,12 @@ const sign = (element) => `${element.tagName} ${element.id} ${element.getAttribu
 const selecting = () => !getSelection().isCollapsed && drawer.contains(getSelection().anchorNode);
 for (const name of ["visibilitychange", "selectionchange"]) document.addEventListener(name, () => stale && !document.hidden && !selecting() && renew([current]));
 
-function remember(number) {
+// Opening is a step in the history, so that Back closes what covers a phone's whole screen; the next alert is none.
+function remember(number, { step = false } = {}) {
   const found = new URLSearchParams(location.search);
   found.delete("open");
   if (number) found.set("open", number);
-  history.replaceState(null, "", "/" + (found.size ? "?" + found : ""));
+  const where = "/" + (found.size ? "?" + found : "");
+  if (step) history.pushState({ opened: true }, "", where);
+  else history.replaceState(number ? history.state : null, "", where);
 }

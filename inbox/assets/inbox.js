@@ -28,9 +28,16 @@ async function narrow({ typed = false } = {}) {
   await refresh();
 }
 
+const narrowed = (found) => [...found.keys()].some((name) => name !== "group");
+let shown = String(address());
+
 async function refresh() {
   const found = address();
-  $("clear").hidden = ![...found.keys()].some((name) => name !== "group");
+  const some = narrowed(found);
+  shown = String(found);
+  $("clear").hidden = $("empty-some").hidden = !some;
+  $("empty-all").hidden = some;
+  $("read-all").lastElementChild.textContent = some ? "Mark matching read" : "Mark all read";
   $("bell").setAttribute("aria-pressed", String(found.has("state")));
   pause();
   if (await load()) listen();
@@ -53,8 +60,8 @@ $("show-filters").addEventListener("click", (event) => {
 });
 $("desktop").addEventListener("click", askDesktop);
 $("read-all").addEventListener("click", async () => {
-  await tell("/read-all", { clock: Number($("rows").dataset.clock) });
-  say("All marked read");
+  const found = address();
+  if (await tell(`/read-all?${found}`, { clock: Number($("rows").dataset.clock) })) say(narrowed(found) ? "What matches is marked read" : "All marked read");
 });
 $("older").addEventListener("click", (event) => { event.preventDefault(); older(); });
 $("jump").addEventListener("click", jump);
@@ -129,7 +136,7 @@ addEventListener("popstate", async () => {
   }
   const number = new URLSearchParams(location.search).get("open");
   if (number) show(number, { keep: true }); else close({ keep: true });
-  await refresh();
+  if (String(found) !== shown) await refresh();
 });
 
 ages();

@@ -1,6 +1,6 @@
 // Live messages: one stream, opened again where it broke off; a silent one counts as broken.
-import { address, door, say } from "./talk.js";
-import { count, load, remark, setRead, setReadUpTo, take } from "./rows.js";
+import { address, reach, say } from "./talk.js";
+import { count, load, remark, remarkSoon, setRead, setReadUpTo, take } from "./rows.js";
 import { opened, renew } from "./drawer.js";
 import { ring } from "./desktop.js";
 
@@ -9,6 +9,8 @@ const list = document.getElementById("rows");
 const pulse = document.getElementById("pulse");
 const warning = document.getElementById("trouble");
 let stream, heard, last, first, broke = false;
+// The clock up to which what is urgent has rung, here or in the tab whose turn it is; lists loaded anew do not move it.
+let rung = Number(list.dataset.clock);
 
 // Hears nothing until `listen`: what the list shows is being exchanged.
 export function pause() {
@@ -24,6 +26,7 @@ export function listen() {
   first = true;
   const query = address();
   query.set("after", last);
+  query.set("rung", rung);
   const mine = stream = new EventSource("/live?" + query);
   const on = (name, act) => mine.addEventListener(name, (event) => {
     if (mine !== stream) return;
@@ -41,37 +44,46 @@ export function listen() {
   };
   on("beat", ({ trouble }) => warn(trouble));
   on("rows", (message, clock) => {
+    // What came while the lid was closed rings once, not thirty times.
+    rise(message.urgent, clock, first);
     if (clock < last) return;
     last = clock;
-    const { news, urgent } = take(message, clock);
+    const news = take(message, clock);
     if (message.html) warn(null);
     renew(broke ? [opened()] : touched(message));
     if (broke) remark();
-    // What came while the lid was closed rings once, not thirty times.
-    ring(urgent, { late: first });
     first = broke = false;
     if (news.length) say(`${news.length} new: ${news[0].querySelector(".title").textContent}`);
   });
-  on("reset", async () => {
-    const before = last;
+  on("reset", async ({ clock, urgent }) => {
+    rise(urgent, clock, true);
     pause();
     if (!(await load())) return;
-    ring([...list.querySelectorAll(".row.unread[data-level=urgent]")].filter((row) => Number(row.dataset.newest) > before), { late: true });
     renew([opened()]);
     listen();
   });
   on("delivered", ({ threads }) => renew(threads.map(String)));
   on("unread", ({ count: unread }) => count(unread));
-  on("seen", ({ threads = [], rows = [], up_to: upTo, read }) => (upTo === undefined ? setRead(threads, read, rows) : setReadUpTo(upTo)));
+  on("seen", ({ threads = [], rows = [], up_to: upTo, read, more }) => {
+    if (upTo !== undefined) return setReadUpTo(upTo);
+    setRead(threads, read, rows);
+    if (more) remarkSoon();
+  });
+}
+
+// Two messages may tell of the same alert: after a break the first overlaps with what its channel was about to say.
+function rise(urgent, clock, late) {
+  const fresh = (urgent?.alerts ?? []).filter((each) => each.at > rung);
+  if (fresh.length) ring(fresh, { late, count: fresh.length === urgent.alerts.length ? urgent.count : fresh.length });
+  rung = Math.max(rung, clock);
 }
 
 const touched = ({ html }) => [...html.matchAll(/data-thread="(\d+)"/g)].map((each) => each[1]);
 
 // A refused stream is not tried again by browsers: who was shut out is shown the door, else it is opened anew.
 async function again() {
-  const answer = await fetch("/rows?" + address()).catch(() => null);
-  if (answer?.status === 401) door();
-  else if (stream) listen();
+  await reach("/rows?" + address());
+  if (stream) listen();
 }
 
 function state(name, text) {

@@ -94,17 +94,14 @@ export async function older() {
   ages(list);
 }
 
-// Takes a live message; returns the rows that are news, and those of them that ring: an alert came that is urgent, or
-// became so when its details did. A comment on one does not ring.
+// Takes a live message; returns the rows that are news.
 export function take({ html, gone, more }, clock) {
   const rows = parse(html);
-  const news = [], urgent = [];
+  const news = [];
   for (const number of gone) if (!rows.some((row) => row.dataset.row === String(number))) drop(document.getElementById(`row-${number}`));
   for (const row of rows) {
     const before = document.getElementById(row.id);
     const fresh = !before || key(before) < key(row);
-    const many = Number(row.dataset.urgent);
-    if (before ? many > Number(before.dataset.urgent) : many && row.dataset.count === "1") urgent.push(row);
     if (fresh) news.push(row); else paint(row, before.classList.contains("unread"));
     place(row, before);
   }
@@ -116,7 +113,7 @@ export function take({ html, gone, more }, clock) {
   opened(opened());
   ages(list);
   if (news.length && scrollY > 200) tellMissed(news.length);
-  return { news, urgent };
+  return news;
 }
 
 function place(row, before) {
@@ -190,6 +187,14 @@ export function setRead(threads, read, rows = []) {
     const single = row.dataset.members === "1" || row.classList.contains("member");
     if ((single && threads.includes(Number(row.dataset.thread))) || rows.includes(Number(row.dataset.row))) paint(row, !read);
   }
+  if (tops().some((row) => row.dataset.members !== "1")) remarkSoon();
+}
+
+// Whether a burst has unread members left, the server knows: those that are not shown count too.
+let remarking;
+export function remarkSoon() {
+  clearTimeout(remarking);
+  remarking = setTimeout(remark, 150);
 }
 
 export function setReadUpTo(clock) {

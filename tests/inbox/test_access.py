@@ -11,6 +11,7 @@ from events.errors import NotReady
 from inbox import links
 from inbox.rendering import asset
 from inbox.settings import InboxSettings
+from ops import inbox_users
 from tests.inbox.conftest import alert, event
 from tests.inbox.site import Site
 
@@ -179,3 +180,17 @@ def test_settings_that_let_the_wrong_ones_in_are_refused(settings, told):
 )
 def test_local_is_loopback_only(host, local):
     assert InboxSettings(host=host).local() is local
+
+
+def test_who_takes_back_the_last_link_is_told_what_that_opens(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("INBOX_DATABASE", str(tmp_path / "inbox.db"))
+    for name in ("ada", "bob"):
+        inbox_users.add(name, "")
+    inbox_users.revoke("ada")
+    assert "open without one" not in capsys.readouterr().out
+    inbox_users.revoke("bob")
+    assert "open without one" in capsys.readouterr().out
+    inbox_users.add("ada", "")
+    monkeypatch.setenv("INBOX_HOST", "0.0.0.0")
+    inbox_users.revoke("ada")
+    assert "open without one" not in capsys.readouterr().out

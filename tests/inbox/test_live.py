@@ -81,7 +81,7 @@ def test_filters_hold_for_what_comes(site):
     assert "Alert 2" in told["html"]
     assert "Alert 1" not in told["html"]
     site.take(event(2, action="updated", at=1, of=alert(2, urgency={"current_value": 5})))
-    assert urgent.next()[0] == {"html": "", "gone": [1, 2], "more": False} | {"gone": urgent_gone(site)}
+    assert urgent.next()[0] == {"html": "", "gone": urgent_gone(site), "more": False, "urgent": None}
     urgent.close()
 
 
@@ -102,6 +102,47 @@ def test_a_flood_is_told_in_part_and_far_behind_starts_anew(site):
     behind = Stream(site, f"after={clock}")
     assert behind.next("reset")[0]["clock"] > 2000
     behind.close()
+
+
+URGENT = {"urgency": {"current_value": 95}}
+
+
+def rings(message):
+    return [each["title"] for each in message["urgent"]["alerts"]] if message["urgent"] else []
+
+
+def test_urgent_ones_are_told_whatever_the_filters_and_the_flood(site):
+    stream = Stream(site, "community=other")
+    _, clock = stream.next()
+    site.take(event(1, at=1, of=alert(1, **URGENT)), *(event(n, at=n) for n in range(10, LIVE + 20)))
+    told, _ = stream.next()
+    assert (told["html"], rings(told), told["urgent"]["count"]) == ("", ["Alert 1"], 1)
+    site.take(event(2), event(2, action="updated", at=1, of=alert(2, **URGENT)))
+    told, last = stream.next()
+    assert rings(told) == ["Alert 2"]
+    site.take(event(2, type_="alert-comment", at=2, of=alert(2, **URGENT)))
+    assert rings(stream.next()[0]) == []
+    stream.close()
+    site.take(*(event(n, at=n) for n in range(100, 2300)))
+    behind = Stream(site, f"after={clock}")
+    assert rings(behind.next("reset")[0]) == ["Alert 2", "Alert 1"]
+    behind.close()
+    loaded_anew = Stream(site, f"after={last + 2000}&rung={clock}")
+    assert rings(loaded_anew.next()[0]) == ["Alert 2", "Alert 1"]
+    loaded_anew.close()
+
+
+def test_mark_all_in_a_view_spares_what_the_view_hides(site):
+    httpx.get(site.url)
+    site.take(event(1, of=alert(1, **URGENT)), event(2), event(3), event(4))
+    stream = Stream(site)
+    stream.next()
+    httpx.post(site.url + "/read-all?urgency=high", json={"clock": 3}, headers=OURS)
+    assert stream.next("seen")[0] == {"threads": [3, 2], "read": True, "more": False}
+    unread = httpx.get(site.url + "/rows?state=unread").json()
+    assert [f"Alert {n}" in unread["html"] for n in (1, 2, 3, 4)] == [True, False, False, True]
+    assert unread["unread"] == 2
+    stream.close()
 
 
 def test_marks_are_per_reader_and_reach_the_other_tabs(site):
@@ -187,18 +228,21 @@ def test_silence_is_told_from_a_quiet_night(site, monkeypatch):
     stream.close()
 
 
-def test_a_channel_that_breaks_ends_the_process_instead_of_looking_live(inbox):
+def test_a_channel_that_breaks_ends_the_process_instead_of_looking_live(inbox, monkeypatch):
+    def broken(*_):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
     async def scenario():
         live = Live(inbox.database, Pages())
         stream = live.stream(Filters(), "ada", 0)
         for _ in range(3):
             await anext(stream)
-        inbox.database.close()
+        monkeypatch.setattr("inbox.live.Listing.changed", broken)
         live.wake()
         async with asyncio.timeout(20):
             await live.watch()
 
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
         asyncio.run(scenario())
 
 

@@ -4,9 +4,13 @@ import asyncio
 
 import pytest
 import respx
+from aiokafka.errors import KafkaConnectionError
 
 from events.settings import KafkaSettings
-from inbox.pipeline import Pipeline
+from inbox.lag import Lag
+from inbox.pipeline import AWAY, Glance, Pipeline, Room, _lateness
+from inbox.rendering import Pages
+from inbox.runbook import ENTRIES
 
 
 class Counting(Pipeline):
@@ -55,3 +59,45 @@ def test_rates_need_an_earlier_look_that_is_not_long_ago(pipeline, monkeypatch):
     assert asyncio.run(scenario()) == ["10", "10 · 0.0/s"]
     monkeypatch.setattr("inbox.pipeline.STALE", -1.0)
     assert accepted(asyncio.run(pipeline.look())) == "10"
+
+
+@pytest.mark.parametrize(
+    ("lag", "state"),
+    [
+        (Lag("a", 0, None), "well"),
+        (Lag("a", 3, None), "well"),
+        (Lag("a", 50_000, None), "watch"),
+        (Lag("a", 50_000, 2.0), "well"),
+        (Lag("a", 1, 31.0), "watch"),
+        (Lag("a", 1, 301.0), "wrong"),
+        (Lag("a", 0, None, lost=1), "wrong"),
+    ],
+)
+def test_a_group_is_green_only_where_it_is_known_to_keep_up(lag, state):
+    assert _lateness(lag) == state
+
+
+def shown(glance):
+    return Pages().page("glance.html", glance=glance, AWAY=AWAY, runbook=ENTRIES)
+
+
+def test_kafka_that_is_away_is_red_and_shows_no_lag_of_before(monkeypatch):
+    pipeline = Pipeline({}, KafkaSettings(bootstrap_servers="127.0.0.1:9"))
+    pipeline._lags = [Lag("inbox", 0, None)]
+    monkeypatch.setattr("inbox.pipeline.Lags", lambda _: Refusing())
+    glance = asyncio.run(pipeline.look())
+    assert (glance.state, glance.lags) == ("wrong", [])
+    assert 'class="warning wrong"' in shown(glance)
+
+
+class Refusing:
+    async def __aenter__(self):
+        raise KafkaConnectionError("refused")
+
+    async def __aexit__(self, *_): ...
+
+
+def test_what_left_kafka_unread_is_said_beside_its_group(monkeypatch):
+    glance = Glance([Room("ingest", "well", "ready")], [(Lag("sink.soc", 7, 1.0, lost=1200), "wrong")], "")
+    assert glance.state == "wrong"
+    assert "falls behind, 1,200 left Kafka unread" in shown(glance)

@@ -178,19 +178,6 @@ def test_browser_enters_by_link_and_is_shut_out(site, open_page):
     assert page.url.endswith("/enter")
 
 
-def test_browser_rings_for_urgent_ones_when_asked(site, open_page):
-    page = open_page(site.url, permissions=["notifications"])
-    page.evaluate(
-        "() => { window.Notification = class { static permission = 'granted'; "
-        "static requestPermission = async () => 'granted'; constructor(title) { (window.rang ??= []).push(title) } } }"
-    )
-    live(page).click("#desktop")
-    page.wait_for_selector("#desktop[aria-pressed=true]")
-    site.take(event(70, at=70), event(71, at=71, of=alert(71, urgency={"current_value": 97}, title="Ransom note")))
-    until(page, "window.rang?.length === 1")
-    assert page.evaluate("window.rang[0]") == "Ransom note"
-
-
 def test_browser_gets_a_light_page(site, open_page):
     page = open_page("about:blank")
     sizes = []

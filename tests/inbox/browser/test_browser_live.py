@@ -7,17 +7,6 @@ from tests.inbox.conftest import alert, event
 from tests.inbox.site import Site
 
 pytestmark = MARKS
-URGENT = {"urgency": {"current_value": 97}}
-
-
-def listen_for_rings(page):
-    page.evaluate(
-        "() => { window.rang = []; window.Notification = class { static permission = 'granted'; "
-        "static requestPermission = async () => 'granted'; constructor(title) { window.rang.push(title) } } }"
-    )
-    live(page).click("#desktop")
-    page.wait_for_selector("#desktop[aria-pressed=true]")
-    return page
 
 
 def test_browser_open_burst_stays_open_while_it_grows(site, open_page):
@@ -32,33 +21,6 @@ def test_browser_open_burst_stays_open_while_it_grows(site, open_page):
     until(page, "document.querySelectorAll('.row.member').length === 5")
     assert page.locator(".burst", has_text="5 alerts").get_attribute("aria-expanded") == "true"
     assert page.evaluate("document.activeElement.closest('.row').id") == held
-
-
-def test_browser_rings_when_details_make_it_urgent_and_not_for_comments(site, open_page):
-    page = listen_for_rings(open_page(site.url, permissions=["notifications"]))
-    site.take(event(70, event_id="late", status="pending"))
-    until(page, "document.querySelectorAll('#rows .row').length === 7")
-    site.take(event(70, event_id="late", revision=1, of=alert(70, title="Ransom note", **URGENT)))
-    until(page, "window.rang.length === 1")
-    site.take(event(70, type_="alert-comment", at=1, of=alert(70, title="Ransom note", **URGENT)))
-    page.locator("#rows .row:first-child .last", has_text="Comment").wait_for(state="attached")
-    site.take(event(71, at=2, of=alert(71, title="The next one", **URGENT)))
-    until(page, "window.rang.length === 2")
-    assert page.evaluate("window.rang") == ["Ransom note", "The next one"]
-
-
-def test_browser_rings_once_for_a_night(site, open_page):
-    page = listen_for_rings(open_page(site.url, permissions=["notifications"]))
-    page.context.set_offline(True)
-    site.take(*(event(n, at=n) for n in range(100, 2200)))
-    site.take(*(event(n, at=n, of=alert(n, title=f"In the night {n}", **URGENT)) for n in range(2200, 2205)))
-    page.context.set_offline(False)
-    site.live.seen("local", {"threads": [], "read": True})
-    page.evaluate("Date.now = () => new Date().getTime() + 12 * 3600e3")
-    page.evaluate("dispatchEvent(new Event('online'))")
-    wait_for(page, "In the night 2204")
-    until(page, "window.rang.length === 1")
-    assert page.evaluate("window.rang") == ["5 urgent alerts"]
 
 
 def test_browser_open_alert_shows_receipts_as_they_come(site, open_page):
