@@ -39,6 +39,8 @@ class Room:
     figures: list[Figure] = field(default_factory=list)
     entry: str = ""
     """The runbook entry about its state."""
+    target: bool = False
+    """Whether it is not a room, but a target that one serves."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,12 @@ class Glance:
     lags: list[tuple[Lag, State]]
     kafka: str
     """What is wrong with Kafka, "" for nothing."""
+    targets: list[Room] = field(default_factory=list)
 
     @property
     def state(self) -> State:
         """The worst state of anything."""
-        states = {room.state for room in self.rooms} | {state for _, state in self.lags}
+        states = {tile.state for tile in (*self.rooms, *self.targets)} | {state for _, state in self.lags}
         if self.kafka == AWAY or "wrong" in states:
             return "wrong"
         return "watch" if "watch" in states else "well"
@@ -91,9 +94,10 @@ class Pipeline:
         if self._asking:
             await asyncio.wait([self._asking], timeout=ANSWER_WITHIN)
         self._looked_at = time.monotonic()
-        return Glance(
-            [tile for tiles in rooms for tile in tiles], [(lag, _lateness(lag)) for lag in self._lags], self._kafka_says
-        )
+        tiles = [tile for of_room in rooms for tile in of_room]
+        lags = [(lag, _lateness(lag)) for lag in self._lags]
+        of_targets = [tile for tile in tiles if tile.target]
+        return Glance([tile for tile in tiles if not tile.target], lags, self._kafka_says, of_targets)
 
     async def _room(self, http: httpx.AsyncClient, name: str, url: str) -> list[Room]:
         """Return the room's tile, and one for each target it serves."""
@@ -107,7 +111,7 @@ class Pipeline:
         earlier, seconds = (before[1].samples, now - before[0]) if before else (None, 0.0)
         of_targets = targets(earlier) if earlier is not None else {}
         tiles = [
-            _tile(target, figures(samples, of_targets.get(target), seconds), "takes what comes")
+            replace(_tile(target, figures(samples, of_targets.get(target), seconds), "takes what comes"), target=True)
             for target, samples in targets(found.samples).items()
         ]
         return [_room(name, found, figures(found.samples, earlier, seconds)), *tiles]

@@ -115,7 +115,10 @@ def test_each_target_has_a_tile_and_the_one_that_cannot_be_reached_is_named():
     respx.get("http://sinks.example:8083/metrics").respond(text=SINKS)
     pipeline = Counting()
     pipeline._rooms = {"sinks": "http://sinks.example:8083"}
-    tiles = {each.name: each for each in asyncio.run(pipeline.look()).rooms}
+    glance = asyncio.run(pipeline.look())
+    assert [each.name for each in glance.rooms] == ["sinks"]
+    assert shown(glance).count("what to do") == 2
+    tiles = {each.name: each for each in (*glance.rooms, *glance.targets)}
     assert list(tiles) == ["sinks", "mail", "soc-teams"]
     assert (tiles["sinks"].state, tiles["sinks"].says) == ("wrong", "cannot reach mail")
     assert (tiles["mail"].state, tiles["mail"].entry) == ("wrong", "unavailable")
