@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+UNAVAILABLE = "tocsin_sink_unavailable"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -49,7 +51,7 @@ _SHOWN = (
     _Shown("tocsin_stream_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
     _Shown("tocsin_sink_delivered_total", "delivered", counts=True),
     _Shown("tocsin_sink_unmatched_total", "matched by no rule", counts=True),
-    _Shown("tocsin_sink_unavailable", "targets cannot be reached", entry="unavailable", bad=True),
+    _Shown(UNAVAILABLE, "cannot be reached", entry="unavailable", bad=True, words=("no", "yes")),
     _Shown("tocsin_sink_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
     _Shown("tocsin_archive_rows_total", "archived", counts=True),
     _Shown("tocsin_archive_oldest_buffered_seconds", "oldest not yet archived", unit=" s"),
@@ -60,15 +62,29 @@ _LARGEST = {"tocsin_archive_oldest_buffered_seconds"}
 
 
 def scrape(page: str) -> dict[str, float]:
-    """Read a metrics page: the sum of each metric over its labels.
+    """Read a metrics page: the sum of each metric over its labels, and of each target's under `metric target`.
 
     Raises ValueError when it is not in Prometheus' text format.
     """
     found: Counter[str] = Counter()
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
-            found[sample.name] += sample.value  # type: ignore[assignment]  # a float counts as well
+            names = [sample.name]
+            if "target" in sample.labels:
+                names.append(f"{sample.name} {sample.labels['target']}")
+            for name in names:
+                found[name] += sample.value  # type: ignore[assignment]  # a float counts as well
     return dict(found)
+
+
+def targets(samples: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Return the metrics of each target, by its name."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in samples.items():
+        metric, _, target = name.partition(" ")
+        if target:
+            found.setdefault(target, {})[metric] = value
+    return dict(sorted(found.items()))
 
 
 def together(pages: list[dict[str, float]]) -> dict[str, float]:
@@ -90,6 +106,6 @@ def figures(now: dict[str, float], before: dict[str, float] | None, seconds: flo
         text = each.words[value != 0] if each.words else f"{value:,.{each.digits}f}{each.unit}"
         if each.counts and before is not None and seconds > 0:
             grown = value - before.get(each.metric, 0.0)
-            text += f" · {max(0.0, grown) / seconds:,.1f}/s"
+            text = f"{max(0.0, grown) / seconds:,.1f}/s · {text}"
         found.append(Figure(each.label, text, each.entry if value else "", each.bad))
     return found

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import httpx
 from aiokafka.errors import KafkaError
 
 from events.settings import KafkaSettings
-from inbox.figures import Figure, figures
+from inbox.figures import UNAVAILABLE, Figure, figures, targets
 from inbox.lag import FEW, Lag, Lags
 from inbox.rooms import Answer, ask
 
@@ -39,6 +39,8 @@ class Room:
     figures: list[Figure] = field(default_factory=list)
     entry: str = ""
     """The runbook entry about its state."""
+    target: bool = False
+    """Whether it is not a room, but a target that one serves."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,12 @@ class Glance:
     lags: list[tuple[Lag, State]]
     kafka: str
     """What is wrong with Kafka, "" for nothing."""
+    targets: list[Room] = field(default_factory=list)
 
     @property
     def state(self) -> State:
         """The worst state of anything."""
-        states = {room.state for room in self.rooms} | {state for _, state in self.lags}
+        states = {tile.state for tile in (*self.rooms, *self.targets)} | {state for _, state in self.lags}
         if self.kafka == AWAY or "wrong" in states:
             return "wrong"
         return "watch" if "watch" in states else "well"
@@ -73,10 +76,13 @@ class Pipeline:
         self._looking: asyncio.Task[Glance] | None = None
         self._looked_at = 0.0
 
-    async def look(self) -> Glance:
-        """Look at everything at once, or return the look of a moment ago; lag is at most some seconds old."""
+    async def look(self, recent: float = 0.0) -> Glance:
+        """Look at everything at once, or return the look of a moment ago; lag is at most some seconds old.
+
+        A look of `recent` seconds ago will do where that is longer.
+        """
         done = self._looking is None or self._looking.done()
-        if self._looking is None or (done and time.monotonic() - self._looked_at > LOOK_EVERY):
+        if self._looking is None or (done and time.monotonic() - self._looked_at > max(recent, LOOK_EVERY)):
             self._looking = asyncio.create_task(self._look(), name="glance")
         return await asyncio.shield(self._looking)
 
@@ -88,25 +94,27 @@ class Pipeline:
         if self._asking:
             await asyncio.wait([self._asking], timeout=ANSWER_WITHIN)
         self._looked_at = time.monotonic()
-        return Glance(rooms, [(lag, _lateness(lag)) for lag in self._lags], self._kafka_says)
+        tiles = [tile for of_room in rooms for tile in of_room]
+        lags = [(lag, _lateness(lag)) for lag in self._lags]
+        of_targets = [tile for tile in tiles if tile.target]
+        return Glance([tile for tile in tiles if not tile.target], lags, self._kafka_says, of_targets)
 
-    async def _room(self, http: httpx.AsyncClient, name: str, url: str) -> Room:
+    async def _room(self, http: httpx.AsyncClient, name: str, url: str) -> list[Room]:
+        """Return the room's tile, and one for each target it serves."""
         found = await ask(http, url)
         if not found.answered:
-            return Room(name, "wrong", "does not answer", entry="room-away")
+            return [Room(name, "wrong", "does not answer", entry="room-away")]
         now = time.monotonic()
         before, self._before[name] = self._before.get(name), (now, found)
         if before and (now - before[0] > STALE or before[1].answered != found.answered):
             before = None
-        shown = figures(found.samples, before[1].samples if before else None, now - before[0] if before else 0.0)
-        wrong = next((each for each in shown if each.entry), None)
-        if found.silent:
-            return Room(name, "wrong", f"{found.silent} of {found.asked} does not answer", shown, "room-away")
-        if found.not_ready:
-            return Room(name, "wrong", found.not_ready, shown, "not-ready")
-        if wrong:
-            return Room(name, "wrong" if wrong.bad else "watch", wrong.label, shown, wrong.entry)
-        return Room(name, "well", "ready" if found.asked == 1 else f"{found.asked} ready", shown)
+        earlier, seconds = (before[1].samples, now - before[0]) if before else (None, 0.0)
+        of_targets = targets(earlier) if earlier is not None else {}
+        tiles = [
+            replace(_tile(target, figures(samples, of_targets.get(target), seconds), "takes what comes"), target=True)
+            for target, samples in targets(found.samples).items()
+        ]
+        return [_room(name, found, figures(found.samples, earlier, seconds)), *tiles]
 
     async def _ask_kafka(self) -> None:
         try:
@@ -118,6 +126,24 @@ class Pipeline:
         finally:
             self._lags_at = time.monotonic()
             self._asking = None
+
+
+def _room(name: str, found: Answer, shown: list[Figure]) -> Room:
+    if found.silent:
+        return Room(name, "wrong", f"{found.silent} of {found.asked} does not answer", shown, "room-away")
+    if found.not_ready:
+        return Room(name, "wrong", found.not_ready, shown, "not-ready")
+    away = [target for target, samples in targets(found.samples).items() if samples.get(UNAVAILABLE)]
+    tile = _tile(name, shown, "ready" if found.asked == 1 else f"{found.asked} ready")
+    return replace(tile, says=f"cannot reach {', '.join(away)}"[:200]) if away and tile.entry == "unavailable" else tile
+
+
+def _tile(name: str, shown: list[Figure], well: str) -> Room:
+    """Make a tile that says the first thing that is wrong, or that all is well."""
+    wrong = next((each for each in shown if each.entry), None)
+    if wrong is None:
+        return Room(name, "well", well, shown)
+    return Room(name, "wrong" if wrong.bad else "watch", wrong.label, shown, wrong.entry)
 
 
 def _lateness(lag: Lag) -> State:

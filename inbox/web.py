@@ -39,7 +39,7 @@ def create_app(database: Database, access: Access, pages: Pages, live: Live, pip
     app.include_router(entrance(database, pages))
     app.include_router(marks(database, live))
     app.include_router(files(database))
-    app.include_router(glance(pages, pipeline))
+    app.include_router(glance(database, pages, pipeline))
 
     @app.get("/")
     def inbox(request: Request, open: Key = None) -> Response:  # noqa: A002 - a name in the address

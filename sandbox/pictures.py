@@ -62,7 +62,7 @@ async def _take(chromium: str, layout: plan.Layout) -> None:
             await page.goto(f"{layout.inbox_url}/{path}")
             await page.wait_for_timeout(1500)
             if drawer:
-                await page.locator("#rows .row:not(.member) .title").nth(2).click()
+                await page.locator("#rows .row[data-members='1']:not(.u-unknown) .title").first.click()
                 await page.locator("#drawer:visible").wait_for()
                 await page.wait_for_timeout(500)
             await page.screenshot(path=FOLDER / f"{name}.png")

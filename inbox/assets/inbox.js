@@ -1,4 +1,5 @@
 // The inbox: what a click or key does. Rows are in rows.js, live messages in live.js.
+import "./bar.js";
 import { address, ask, say, tell } from "./talk.js";
 import { close, isOpen, opened, show } from "./drawer.js";
 import { ages, jump, load, older, rowOf, setRead, toggleBurst, visible } from "./rows.js";

@@ -1,4 +1,5 @@
 // Looks again every five seconds, while somebody looks; what it shows must not pass for now when it is not.
+import "./bar.js";
 import { reach } from "./talk.js";
 
 const glance = document.getElementById("glance");

@@ -26,8 +26,11 @@ export function ages(within = document) {
   for (const time of within.querySelectorAll("time")) {
     const at = Date.parse(time.dateTime);
     const passed = (now - at) / 1000;
+    if ("exact" in time.dataset) {  // its text names the zone; the local time is what one sees on pointing at it
+      time.title = new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long", hour12: false });
+      continue;
+    }
     time.textContent = passed >= 86400 ? `${Math.floor(passed / 86400)} d` : passed >= 3600 ? `${Math.floor(passed / 3600)} h` : passed >= 60 ? `${Math.floor(passed / 60)} min` : "now";
-    if ("exact" in time.dataset) time.textContent = new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
   }
 }
 

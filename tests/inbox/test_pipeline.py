@@ -10,7 +10,6 @@ from events.settings import KafkaSettings
 from inbox.lag import Lag
 from inbox.pipeline import AWAY, Glance, Pipeline, Room, _lateness
 from inbox.rendering import Pages
-from inbox.runbook import ENTRIES
 
 
 class Counting(Pipeline):
@@ -56,7 +55,7 @@ def test_rates_need_an_earlier_look_that_is_not_long_ago(pipeline, monkeypatch):
     async def scenario():
         return [accepted(await pipeline.look()) for _ in range(2)]
 
-    assert asyncio.run(scenario()) == ["10", "10 · 0.0/s"]
+    assert asyncio.run(scenario()) == ["10", "0.0/s · 10"]
     monkeypatch.setattr("inbox.pipeline.STALE", -1.0)
     assert accepted(asyncio.run(pipeline.look())) == "10"
 
@@ -78,7 +77,7 @@ def test_a_group_is_green_only_where_it_is_known_to_keep_up(lag, state):
 
 
 def shown(glance):
-    return Pages().page("glance.html", glance=glance, AWAY=AWAY, runbook=ENTRIES)
+    return Pages().page("glance.html", glance=glance, AWAY=AWAY)
 
 
 def test_kafka_that_is_away_is_red_and_shows_no_lag_of_before(monkeypatch):
@@ -101,3 +100,27 @@ def test_what_left_kafka_unread_is_said_beside_its_group(monkeypatch):
     glance = Glance([Room("ingest", "well", "ready")], [(Lag("sink.soc", 7, 1.0, lost=1200), "wrong")], "")
     assert glance.state == "wrong"
     assert "falls behind, 1,200 left Kafka unread" in shown(glance)
+
+
+SINKS = """tocsin_sink_delivered_total{target="soc-teams",outcome="delivered"} 40
+tocsin_sink_delivered_total{target="mail",outcome="delivered"} 2
+tocsin_sink_unavailable{target="soc-teams"} 0
+tocsin_sink_unavailable{target="mail"} 1
+"""
+
+
+@respx.mock
+def test_each_target_has_a_tile_and_the_one_that_cannot_be_reached_is_named():
+    respx.get("http://sinks.example:8083/healthz").respond(json={"ready": True})
+    respx.get("http://sinks.example:8083/metrics").respond(text=SINKS)
+    pipeline = Counting()
+    pipeline._rooms = {"sinks": "http://sinks.example:8083"}
+    glance = asyncio.run(pipeline.look())
+    assert [each.name for each in glance.rooms] == ["sinks"]
+    assert shown(glance).count("what to do") == 2
+    tiles = {each.name: each for each in (*glance.rooms, *glance.targets)}
+    assert list(tiles) == ["sinks", "mail", "soc-teams"]
+    assert (tiles["sinks"].state, tiles["sinks"].says) == ("wrong", "cannot reach mail")
+    assert (tiles["mail"].state, tiles["mail"].entry) == ("wrong", "unavailable")
+    assert tiles["soc-teams"].state == "well"
+    assert ("delivered", "40") in [(each.label, each.value) for each in tiles["soc-teams"].figures]
