@@ -17,9 +17,8 @@ async def main() -> None:
         while True:
             for records in (await consumer.getmany(timeout_ms=1000, max_records=500)).values():
                 for event in (decode_enriched(record.value) for record in records):
-                    print(
-                        event.event_id, event.revision, event.event.type, (event.alert or {}).get("title"), flush=True
-                    )
+                    title = (event.alert or {}).get("title")
+                    print(event.event_id, event.revision, event.event.type, title, flush=True)
             await consumer.commit()  # after the work: a crash repeats some events, and loses none
 
 

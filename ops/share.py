@@ -29,12 +29,16 @@ class Share:
         self._gossip: Gossip | None = None
 
     async def leave(self) -> None:
-        """Wait until the first byte of the next call may go.
+        """Wait until the first byte of the next call may go; a short silence is waited for.
 
-        Raises NotReady while the vendor wants silence.
+        Raises NotReady while the vendor wants a longer one.
         """
         await self.slots.leave()
-        if pause := self._breaker.silent_for(_now()):
+        while pause := self._breaker.silent_for(_now()):
+            if pause <= REST:
+                await asyncio.sleep(pause)
+                await self.slots.leave()
+                continue
             raise NotReady(
                 f"The Alert API wants silence for {pause:.0f} s more ({self._breaker.reason}): a call now would have this "
                 "network blocked. Try again then."

@@ -1,5 +1,6 @@
 """How many records a consumer group has still to handle, exact to the last one where it is few."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,9 @@ from events.settings import KafkaSettings
 
 LOOKED_AT = 16
 """A partition with at most this many offsets left is looked into: transaction markers take offsets too."""
+
+ANSWER = 10.0
+"""Seconds for one answer."""
 
 _PATIENCE = 500
 """Milliseconds to wait for those records."""
@@ -47,10 +51,17 @@ class Lag:
         await self._stack.aclose()
 
     async def of(self, group: str, topic: str) -> int | None:
-        """Return how many records of the topic the group has not finished; None while it never committed.
+        """Return how many records of the topic the group has not finished; None while it never committed, or nobody says.
 
         Raises KafkaError when the cluster does not answer.
         """
+        try:
+            async with asyncio.timeout(ANSWER):
+                return await self._of(group, topic)
+        except TimeoutError:  # a consumer that lost its broker at the wrong moment waits for ever
+            return None
+
+    async def _of(self, group: str, topic: str) -> int | None:
         committed = await self._committed(group, topic)
         if not committed:
             return None

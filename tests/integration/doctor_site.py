@@ -16,7 +16,7 @@ import trustme
 
 from events import slots
 from events.settings import KafkaSettings
-from ops import doctor, topics
+from ops import doctor, share, topics
 from ops.findings import Asked, Finding
 from sandbox import alert_api
 from sandbox.alert_gate import API_KEY
@@ -79,6 +79,7 @@ async def site(kafka: KafkaSettings, secured: SecuredKafka, env: pytest.MonkeyPa
 
 def _make_the_machine_quick(env: pytest.MonkeyPatch) -> None:
     env.setattr(slots, "OPERATORS", 2.25)  # every second slot; the simulated firewall bears it too
+    env.setattr(share, "REST", 0.3)  # one doctor after the other, each with an error of its own
     resolve = socket.getaddrinfo
     env.setattr(
         socket,

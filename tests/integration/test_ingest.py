@@ -152,7 +152,7 @@ def test_a_partition_without_a_leader_stops_only_itself_and_comes_back(kafka3, t
     ("changed", "says"),
     [
         ({"topic_prefix": "nobody."}, r"nobody\.raw\.v1 does not exist: run `tocsin topics create`"),
-        ({"partitions": 5}, r"has 4 partitions and KAFKA_PARTITIONS is 5.*tocsin topics create"),
+        ({"partitions": 5}, r"has 4 partitions and KAFKA_PARTITIONS is 5.*tocsin topics migrate"),
         ({"bootstrap_servers": "127.0.0.1:1"}, r"cannot be reached at 127\.0\.0\.1:1: check KAFKA_BOOTSTRAP_SERVERS"),
     ],
 )

@@ -144,7 +144,7 @@ def test_a_kill_in_each_forgets_nothing_and_repeats_only_what_was_in_flight(kafk
             got = receiver.got[target]
             for alert in ("a", "b"):
                 assert _once([one for one in got if one[0] == alert]) == [one for one in told if one[0] == alert]
-            assert len(got) - len(told) <= len(kills)
+            assert len(got) - len(told) <= 2 * len(kills)  # of each alert one may have been on its way
             mine = [one for one in receipts if one.target == target]
             assert sorted(one.event_id for one in mine if one.outcome == "muted") == sorted(muted)
             assert sorted(one.event_id for one in mine if one.outcome == "delivered") == sorted(told)

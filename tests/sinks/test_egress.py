@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from email.message import EmailMessage
 from ipaddress import ip_address
 
 import pytest
@@ -221,7 +222,7 @@ def test_a_mail_server_inside_is_not_reached_either():
 
     async def scenario() -> None:
         async with Email(settings) as target:
-            await target._guard.connect()
+            await target._line.send(EmailMessage(), "a@example.org", ["b@example.org"])
 
     with pytest.raises(Unavailable, match="loopback"):
         asyncio.run(scenario())
