@@ -25,6 +25,7 @@ from sandbox.quirks import Quirks
 from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
 from sandbox.tenant import Tenant
+from stream import gossip
 from tests.ingest.processes import TOKEN, free_ports, ingest
 from tests.integration.secured_kafka import SecuredKafka
 
@@ -79,7 +80,8 @@ async def site(kafka: KafkaSettings, secured: SecuredKafka, env: pytest.MonkeyPa
 
 def _make_the_machine_quick(env: pytest.MonkeyPatch) -> None:
     env.setattr(slots, "OPERATORS", 2.25)  # every second slot; the simulated firewall bears it too
-    env.setattr(share, "REST", 0.3)  # one doctor after the other, each with an error of its own
+    for module, name in ((share, "REST"), (gossip, "FRESH")):
+        env.setattr(module, name, 0.3)  # one doctor after the other, each with an error of its own
     resolve = socket.getaddrinfo
     env.setattr(
         socket,

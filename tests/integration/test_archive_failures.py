@@ -93,6 +93,7 @@ def test_a_full_disk_ends_it_uncommitted(site):
     asyncio.run(scenario())
 
 
+@pytest.mark.long
 def test_a_first_start_that_takes_its_time(site, monkeypatch, tmp_path):
     """Nothing is committed in the group yet: that must not matter, the manifest says where to begin."""
     ask = AIOKafkaConsumer.beginning_offsets

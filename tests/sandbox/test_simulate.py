@@ -148,8 +148,8 @@ def test_without_a_seed_every_start_has_its_own_alerts() -> None:
 
         async def first() -> str:
             async with serving(app) as base:
-                quirks = simulate.Quirks()
-                run = simulate._simulate(free_port(), f"{base}/hooks/token", 50.0, seed, rich=False, quirks=quirks)
+                quirks, place = simulate.Quirks(), ("127.0.0.1", free_port())
+                run = simulate._simulate(place, f"{base}/hooks/token", 50.0, seed, rich=False, quirks=quirks)
                 task = asyncio.create_task(run)
                 await until(lambda: got)
                 task.cancel()
