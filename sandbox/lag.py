@@ -29,7 +29,8 @@ class Lag:
     """Ask one cluster for the lag of groups; `async with` it."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._options = kafka.client_options()
+        # Of a topic that was just made a client may have heard that a partition has no leader, and asks again in five minutes.
+        self._options = kafka.client_options() | {"metadata_max_age_ms": 2_000}
         self._known: dict[str, dict[TopicPartition, tuple[Gap, int]]] = {}
 
     async def __aenter__(self) -> Self:
@@ -48,7 +49,9 @@ class Lag:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        closing = asyncio.create_task(self._stack.aclose())  # a client may wait for ever for its own tasks
+        await asyncio.wait([closing], timeout=ANSWER)
+        closing.cancel()
 
     async def of(self, group: str, topic: str) -> int | None:
         """Return how many records of the topic the group has not finished; None while it never committed, or nobody says.

@@ -23,6 +23,7 @@ def test_a_short_run_makes_a_zombie_and_finds_exactly_what_was_spoiled(tmp_path)
     assert found["reordered"] <= 1, "a double stands behind later ones of its partition"
 
 
+@pytest.mark.long
 @pytest.mark.system
 def test_the_urgent_are_told_while_the_alert_api_is_away_and_all_are_completed_later(tmp_path):
     command = [sys.executable, "-m", "sandbox.chaos_api", "--block", "8", "--events", "200", "--seed", "7"]
