@@ -7,7 +7,6 @@ from collections.abc import Set as AbstractSet
 
 from events.settings import KafkaSettings
 from events.slots import OperatorsBudget, Slots
-from events.topics import Topics
 from ops import logs
 from stream import app as faust_app
 from stream import positions
@@ -15,11 +14,10 @@ from stream.alert_api import AlertApi
 from stream.breaker import Breaker
 from stream.budget import EARLY, Budget
 from stream.ending import end_process
-from stream.enrich import Enricher
 from stream.gossip import Gossip
 from stream.lookups import Lookups
+from stream.main import connected
 from stream.settings import SekoiaSettings, StreamSettings
-from stream.worker import Worker
 
 
 class OperatorsShare(Budget):
@@ -65,26 +63,17 @@ def run(prefix: str) -> None:
     """
     home, settings, sekoia = KafkaSettings(), StreamSettings(), SekoiaSettings()
     kafka = home.model_copy(update={"topic_prefix": prefix})
-    topics, api = Topics(prefix), AlertApi(sekoia)
+    api = AlertApi(sekoia)
     asyncio.run(positions.prepare(kafka))
     app = faust_app.build(kafka, settings)
     budget = OperatorsShare(Slots(sekoia.requests_per_second), sekoia.api())
     # One error is enough: the stream calls from the same address, and its errors count with ours.
     breaker = Breaker(allowed_errors=0)
     lookups = Lookups(api, budget, breaker, settings.batch_size, settings.batch_delay.total_seconds())
-    worker = Worker(
-        kafka,
-        settings,
-        lookups,
-        Enricher(lookups, sekoia.app(), settings.enrich_deadline),
-        pause=lambda number, paused: faust_app.pause(app, topics, number, paused),
-        finish=lambda number, offset: faust_app.finish(app, topics, number, offset),
-        stopping=lambda: app.should_stop,
-    )
+    connected(app, kafka, settings, sekoia, lookups)
     api.before_send = lookups.before_send
     gossip = Gossip(home, lookups.heard)
     lookups.tell = gossip.tell
-    faust_app.connect(app, topics, worker)
     faust_app.on_started(app, lambda: _begin(lookups, gossip))
     faust_app.run(app)
 

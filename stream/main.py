@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -37,10 +38,23 @@ def run() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for every call
     api = AlertApi(sekoia)
     asyncio.run(positions.prepare(kafka))
-    topics = Topics(kafka.topic_prefix)
     app = faust_app.build(kafka, settings)
     budget = Budget(Slots(sekoia.requests_per_second), MEMBER)
     lookups = Lookups(api, budget, Breaker(), settings.batch_size, settings.batch_delay.total_seconds())
+    worker = connected(app, kafka, settings, sekoia, lookups)
+    api.before_send = lookups.before_send
+    gossip = Gossip(kafka, lookups.heard)
+    lookups.tell = gossip.tell
+    faust_app.on_started(app, lambda: _begin(lookups, gossip, worker, lambda: app.should_stop))
+    log.info("stream_starting", api=sekoia.api(), group=kafka.group("stream"))
+    faust_app.run(app)
+
+
+def connected(
+    app: Any, kafka: KafkaSettings, settings: StreamSettings, sekoia: SekoiaSettings, lookups: Lookups
+) -> Worker:
+    """Return the worker that takes what Faust brings, and tells it what is finished."""
+    topics = Topics(kafka.topic_prefix)
     worker = Worker(
         kafka,
         settings,
@@ -50,13 +64,8 @@ def run() -> None:
         finish=lambda number, offset: faust_app.finish(app, topics, number, offset),
         stopping=lambda: app.should_stop,
     )
-    api.before_send = lookups.before_send
-    gossip = Gossip(kafka, lookups.heard)
-    lookups.tell = gossip.tell
     faust_app.connect(app, topics, worker)
-    faust_app.on_started(app, lambda: _begin(lookups, gossip, worker, lambda: app.should_stop))
-    log.info("stream_starting", api=sekoia.api(), group=kafka.group("stream"))
-    faust_app.run(app)
+    return worker
 
 
 def _begin(lookups: Lookups, gossip: Gossip, worker: Worker, stopping: Callable[[], bool]) -> None:
