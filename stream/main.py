@@ -71,7 +71,7 @@ def connected(
 
 def _begin(lookups: Lookups, gossip: Gossip, worker: Worker, stopping: Callable[[], bool]) -> None:
     """Start what needs the running loop."""
-    _collect_seldom()
+    collect_seldom()
     loop = asyncio.get_running_loop()
     for name, work in (("lookups", _look_up(lookups, gossip)), ("gossip", gossip.run())):
         task = loop.create_task(work, name=name)
@@ -84,7 +84,7 @@ def _begin(lookups: Lookups, gossip: Gossip, worker: Worker, stopping: Callable[
     )
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """Let the garbage collector look through young objects once in 50,000 instead of 700.
 
     Thousands of records, marks and tasks are alive at any time and next to none of them in a cycle: looking through them
