@@ -128,12 +128,24 @@ class Site:
 
     async def raised(self) -> list[str] | None:
         """Return what the watch holds for wrong just now; None while it does not answer."""
+        said = await self._watch()
+        return list(said["raised"]) if said else None
+
+    async def looked(self) -> None:
+        """Wait until the watch has had a look that began after this."""
+        ended: set[float] = set()
+        while len(ended) < 3:  # noqa: PLR2004 - the last one before, one that was under way, one since
+            if (said := await self._watch()) and said["last_look"]:
+                ended.add(said["last_look"])
+            await asyncio.sleep(0.1)
+
+    async def _watch(self) -> dict[str, Any] | None:
+        """Return what the watch says of itself; None while it does not answer."""
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
-                found = (await http.get(f"{self.rooms['watch'].admin}/healthz")).json()
+                return dict((await http.get(f"{self.rooms['watch'].admin}/healthz")).json())
         except (httpx.HTTPError, ValueError):
             return None
-        return list(found["raised"])
 
 
 def _notice(content: dict[str, Any], at: float) -> Notice | None:
