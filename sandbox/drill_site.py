@@ -18,7 +18,7 @@ from sandbox.endpoints import Endpoints
 from sandbox.faults import Faults
 from sandbox.firewall import Firewall
 from sandbox.kafka import EmbeddedKafka
-from sandbox.pipeline import healthy
+from sandbox.pipeline import healthy, start_all
 from sandbox.plan_watch import watch
 from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
@@ -94,10 +94,8 @@ class Site:
 
     async def start(self, *processes: Process) -> None:
         """Start processes, all at once, and wait until each says it is ready."""
-        async with asyncio.TaskGroup() as tasks:
-            for each in processes:
-                self.rooms[each.name] = each
-                tasks.create_task(self.supervisor.start(each, healthy(each), 90.0))
+        self.rooms |= {each.name: each for each in processes}
+        await start_all(self.supervisor, processes, within=90.0)
 
     async def back(self, name: str, restarts: int) -> None:
         """Wait until a process was started anew, and is ready."""
