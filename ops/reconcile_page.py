@@ -19,7 +19,7 @@ from ops.bar import Bar
 from ops.catch_up_cli import FURTHEST
 from ops.catch_up_settings import CatchUpSettings
 from ops.dead_letters import safe
-from ops.ledger import Count, Gap
+from ops.gaps import Count, Gap
 from ops.paced import alert_api
 from ops.reconcile import Asked, Report, reconcile, unaccounted
 from sinks.archive.manifest import BrokenManifest

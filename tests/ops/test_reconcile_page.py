@@ -7,7 +7,7 @@ from rich.console import Console
 
 from events.errors import NotReady
 from ops import reconcile_page
-from ops.ledger import Count, Gap
+from ops.gaps import Count, Gap
 from ops.reconcile import Report
 
 NOW = datetime.now(UTC)
