@@ -65,6 +65,7 @@ class Drilling:
         """Make the past, then ask and mend."""
         async with history_site.running(self._folder, self._size, self._tenant, self._say) as site:
             history = History(self._size, self._tenant, self._known, site.rules_version)
+            await site.start_rooms("archive")  # it writes while the past is made up
             await fill(site.kafka, history.events(), self._size.records, self._say)
             drill = Drill(history.planted)
             names = [each["attributes"] for each in self._never]
