@@ -79,6 +79,7 @@ class Drilling:
             await self._mend_receipts(site, drill)
             await self._replay(site, drill)
             said = await site.run("reconcile", *self._span()[:2], "--json", codes=(0, 1))  # what was mended lies there
+            drill.told = site.receiver.told[TARGET]
             drill.left = json.loads(said.out)["unaccounted"]
             return drill
 

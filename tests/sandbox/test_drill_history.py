@@ -73,7 +73,7 @@ def drill(**more):
     ]
     return Drill(
         **{
-            "planted": planted, "gaps": gaps, "why": {"u1": 1.5, "AL1": 2.25}, "lost": Counter(u1=1),
+            "planted": planted, "gaps": gaps, "why": {"u1": 1.5, "AL1": 2.25}, "lost": Counter(u1=1), "told": Counter(e1=1),
             "receipts": Replayed({"e2"}, Counter(e2=1)), "replayed": Replayed({"e3", "e4"}, Counter(e3=1, e4=1)),
             "quiet": 0.5, "busy": 0.55,
         } | more
@@ -83,8 +83,8 @@ def drill(**more):
 def test_a_good_drill():
     assert drill().wrong() == []
     assert drill().line() == (
-        "why_s=2.25 gaps_planted=4 gaps_named=4 catchup_mended=1 receipts_mended=1 replay_expected=2 replay_got=2 "
-        "replay_doubled=0 live_p99_s=0.50/0.55 live_p99_ratio=1.10"
+        "why_s=2.25 gaps_planted=4 gaps_named=4 catchup_mended=1 enriched_mended=1 receipts_mended=1 replay_expected=2 "
+        "replay_got=2 replay_doubled=0 live_p99_s=0.50/0.55 live_p99_ratio=1.10"
     )
 
 
@@ -99,6 +99,7 @@ def test_a_good_drill():
         ({"replayed": Replayed({"e3"}, Counter(e3=1, e9=1))}, "backfill: 1 expected, 1 came, 1 doubled"),
         ({"receipts": Replayed({"e2"}, Counter())}, "withheld receipts: 1 expected, 0 came"),
         ({"left": {"lost receipt": 3, "lost archive file": 1}}, "still named at the end: 3 lost receipt"),
+        ({"told": Counter(e1=2)}, "1 enriched records lost, 0 told of once after --mend"),
         ({"unexplained": ["why u1"]}, "why u1"),
     ],
 )
