@@ -1,14 +1,18 @@
 """A made-up history: every record is what its room would write, and what is left out is known; the judge sees each fault."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
+import respx
 
 from events.codec import decode_enriched, decode_receipt, decode_webhook
 from events.headers import RawHeaders, as_text
+from sandbox import history_live
 from sandbox.history_forms import Known
-from sandbox.history_live import p99
+from sandbox.history_live import Traffic, p99
 from sandbox.history_records import BACKFILL, TARGET, URGENT, History, Planted, Size
 from sandbox.history_report import Drill, Replayed
 from sandbox.history_site import past
@@ -106,6 +110,20 @@ def test_a_good_drill():
 def test_each_fault_is_seen(more, said):
     (line,) = drill(**more).wrong()
     assert line.startswith(said)
+
+
+@pytest.mark.parametrize(("answers", "posts"), [((503, 503, 200), 3), ((429,), 1)])
+def test_a_webhook_is_posted_again_where_there_was_no_room(monkeypatch, answers, posts):
+    monkeypatch.setattr(history_live, "AGAIN", 0.0)
+    with respx.mock:
+        hook = respx.post("http://hook.test/").mock(side_effect=[httpx.Response(code) for code in answers])
+        sent = Traffic(None, "http://hook.test/", 25.0).post([{"a": 1}])
+        if answers[-1] == 200:
+            asyncio.run(sent)
+        else:
+            with pytest.raises(httpx.HTTPStatusError):
+                asyncio.run(sent)
+    assert hook.call_count == posts
 
 
 def test_an_event_that_never_came_leaves_no_figure():
