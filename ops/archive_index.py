@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from sinks.archive import layout
 from sinks.archive.manifest import Entry, Manifest
 from sinks.archive.storage import Root, opened
 
+AT_ONCE = 8
+"""Files that are read at the same time."""
 COLUMNS = ["event_id", "revision", "alert_uuid", "short_id", "received_at", "kafka_offset"]
 
 
@@ -66,17 +69,17 @@ def search(
     """
     found, until = Found(), time.monotonic() + seconds
     replaced = set[str]()
-    for entry in _newest_first(root, topic, numbers, found):
-        replaced.update(entry.replaces)
-        for file in entry.files:
-            if file.path in replaced:
-                continue
-            found.rows += _rows(root, file.path, entry.partition, column, value, found)
-        if first and found.rows:
-            break
-        if time.monotonic() > until:
-            found.back_to = entry.created_at
-            break
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # a bucket answers many at once, and unpacking takes all cores there are
+        for entries in _newest_first(root, topic, numbers, found):
+            replaced.update(path for entry in entries for path in entry.replaces)
+            files = [(entry, file.path) for entry in entries for file in entry.files if file.path not in replaced]
+            for rows in pool.map(lambda each: _rows(root, each[1], each[0].partition, column, value, found), files):
+                found.rows += rows
+            if first and found.rows:
+                break
+            if time.monotonic() > until:
+                found.back_to = min(entry.created_at for entry in entries)
+                break
     found.rows.sort(key=lambda row: (row.partition, row.offset))
     return found
 
@@ -110,19 +113,17 @@ def records(root: Root, found: Found, known: Collection[int]) -> list[Archived]:
     return records
 
 
-def _newest_first(root: Root, topic: str, numbers: Collection[int], found: Found) -> Iterator[Entry]:
-    """Yield entries from the end of each partition, a round of all partitions at a time."""
+def _newest_first(root: Root, topic: str, numbers: Collection[int], found: Found) -> Iterator[list[Entry]]:
+    """Yield entries from the end of each partition, one of each at a time."""
     folder = opened(root)
-    left = {number: Manifest(folder, topic, number) for number in numbers}
-    sequences = {number: manifest.sequences() for number, manifest in left.items()}
+    manifests = {number: Manifest(folder, topic, number) for number in numbers}
+    left = {number: sequences for number, each in manifests.items() if (sequences := each.sequences())}
     while left:
-        for number in list(left):
-            if not sequences[number]:
-                del left[number]
-                continue
-            entry, _ = left[number].read(sequences[number].pop())
-            found.next_offsets.setdefault(number, entry.next_offset)
-            yield entry
+        entries = [manifests[number].read(sequences.pop())[0] for number, sequences in left.items()]
+        for entry in entries:
+            found.next_offsets.setdefault(entry.partition, entry.next_offset)
+        yield entries
+        left = {number: sequences for number, sequences in left.items() if sequences}
 
 
 def _rows(root: Root, path: str, partition: int, columns: Collection[str], value: str, found: Found) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Read what the raw and the enriched topic tell of some alerts, from a time on."""
+"""What the raw and the enriched topic tell of some alerts."""
 
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
@@ -9,6 +9,7 @@ from events.errors import MalformedRecord
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ops.catch_up import Known
+from ops.life import Record
 from ops.scan import scan
 
 
@@ -21,16 +22,18 @@ async def read(kafka: KafkaSettings, alerts: AbstractSet[str], since: datetime) 
     for topic in (topics.raw, topics.enriched):
         async with aclosing(scan(kafka, topic, since=since)) as records:
             async for record in records:
-                if (record.key or b"").decode("utf-8", "replace").lower() in alerts:
-                    _note(known, record.value, enriched=topic == topics.enriched)
+                note(known, alerts, record, enriched=topic == topics.enriched)
     return known
 
 
-def _note(known: Known, value: bytes | None, *, enriched: bool) -> None:
+def note(known: Known, alerts: AbstractSet[str], record: Record, *, enriched: bool) -> None:
+    """Take a record of the raw or the enriched topic, where it is about one of the alerts."""
+    if (record.key or b"").decode("utf-8", "replace").lower() not in alerts:
+        return
     try:
         if enriched:
-            known.enriched(decode_enriched(value))
+            known.enriched(decode_enriched(record.value))
         else:
-            known.raw(decode_webhook(value)[0])
+            known.raw(decode_webhook(record.value)[0])
     except MalformedRecord:
         return  # tells of no alert; the stream buries it

@@ -1,77 +1,30 @@
 """The account of one partition: what came in, what was made of it, and what is missing at which stage; knows no Kafka."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from sys import intern
+
+import orjson
 
 from events.codec import decode_enriched, decode_webhook
 from events.errors import MalformedRecord
 from events.headers import RawHeaders, as_text
-from events.records import EnrichedEvent
 from ops import life
+from ops.gaps import Count, Gap, Limits
 from ops.life import Record
-from ops.life_targets import ATTEMPTING, Place
-from ops.scan import Span
+from ops.life_targets import ATTEMPTING
 from sinks.rules import Rules
 from stream.created import CREATED, created_by_webhook, is_known, marks_of
 from stream.marks import digest
 
-Kind = Literal["lost webhook", "lost change", "lost enriched record", "lost archive file", "lost row", "lost receipt"]
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Something that is unaccounted for, by name."""
-
-    kind: Kind
-    place: str
-    """Where the thing is that something should have followed: a record, a file, an alert."""
-    event: str = ""
-    alert: str = ""
-    target: str = ""
-    at: datetime | None = None
-
-
-@dataclass
-class Count:
-    """One stage: how many there should be, how many still wait, how many are accounted for."""
-
-    expected: int = 0
-    there: int = 0
-    waiting: int = 0
-
-    def add(self, other: "Count") -> None:
-        """Add another partition's."""
-        self.expected += other.expected
-        self.there += other.there
-        self.waiting += other.waiting
-
-
-@dataclass
-class Limits:
-    """What a partition is judged by."""
-
-    since: datetime
-    until: datetime
-    """What is younger may be between two stages just now."""
-    stream: Place | None
-    targets: Mapping[str, Place | None]
-    archived: Collection[int] | None
-    """Offsets that the archive has; None where there is none to look into."""
-    archived_to: int = 0
-    in_lost_files: Collection[Span] = ()
-    """Offsets of files that are gone: the file is the gap, not each of its rows."""
-
-    def judges(self, at: datetime) -> bool:
-        """Say whether something of that time is in question."""
-        return self.since <= at < self.until
-
 
 @dataclass
 class Ledger:
-    """Takes the records of one partition, first the letters, receipts and enriched ones, at last the raw ones."""
+    """Takes the records of one partition, first the letters, receipts and enriched ones, at last the raw ones.
+
+    There may be millions, so that a value is read only where headers do not answer.
+    """
 
     limits: Limits
     rules: Rules | None
@@ -84,13 +37,20 @@ class Ledger:
     targets: dict[str, Count] = field(default_factory=dict)
     not_judged: Counter[str] = field(default_factory=Counter)
     """By target, records without a receipt where its rules go by what they told before."""
-    first_told: dict[str, dict[str, datetime]] = field(default_factory=dict)
-    """By target and version of its rules, when the first record was written that it has a receipt of."""
+    first_told: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By target and version of its rules, when the first record was written that it has a receipt of; milliseconds."""
     _buried: set[str] = field(default_factory=set)
-    _receipts: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    _receipts: dict[str, dict[bytes, str]] = field(default_factory=dict)
+    """By target and record (`_name`), the version of the rules that decided."""
     _marks: set[bytes] = field(default_factory=set)
     _seen: set[bytes] = field(default_factory=set)
     _pending: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Learn which targets may be told anything at all: what nobody may be told of need not be read."""
+        rules = self.rules
+        named = {target for rule in rules.rules for target in rule.notify} if rules else set()
+        self._telling = set(rules.targets) if rules and rules.operators else named
 
     def letter(self, record: Record) -> None:
         """Take a dead letter: what is in it is accounted for."""
@@ -100,43 +60,49 @@ class Ledger:
             self._buried.add(f"{headers['stage']} {headers.get('target', '')} {source}")
 
     def receipt(self, record: Record) -> None:
-        """Take a receipt."""
-        one = life.receipt(record.value)
-        if one is None or one.outcome == ATTEMPTING:
+        """Take a receipt, also one of which a later version knows more."""
+        try:
+            body = orjson.loads(record.value or b"")
+        except orjson.JSONDecodeError:
             return
-        self._receipts[one.target, one.event_id, one.revision] = one.rules_version
+        said = body if isinstance(body, dict) else {}
+        event_id, target, outcome = said.get("event_id"), said.get("target"), said.get("outcome")
+        if not (isinstance(event_id, str) and isinstance(target, str) and isinstance(outcome, str)):
+            return
+        if outcome != ATTEMPTING:
+            version = intern(str(said.get("rules_version", "")))
+            name = _name(digest(event_id), repeated=bool(said.get("revision")))
+            self._receipts.setdefault(target, {})[name] = version
 
     def enriched(self, record: Record, *, judged: bool = True) -> None:
         """Take an enriched record; one that is not judged only tells which events were seen."""
         headers = as_text(record.headers)
-        event_id = headers.get("event-id", "")
-        self._marks.update(marks_of(event_id, headers.get(CREATED, "")))
-        if headers.get("revision") == "1":
+        event_id, second = headers.get("event-id", ""), headers.get("revision") == "1"
+        marks = marks_of(event_id, headers.get(CREATED, ""))
+        self._marks.update(marks)
+        if second:
             self._pending.discard(event_id)
         elif headers.get("status") == "pending":
             self._pending.add(event_id)
-        at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-        if not judged or not self.limits.judges(at):
-            return
-        try:
-            event = decode_enriched(record.value)
-        except MalformedRecord:
-            return  # the sinks and the archive bury it, each for itself
-        self._judge_archive(record, event, at)
-        for target in self.rules.targets if self.rules else ():
-            self._judge_target(target, record, event, at)
+        if judged and self.limits.judges(record.timestamp):
+            self._judge_archive(record, event_id)
+            self._judge_targets(record, event_id, _name(marks[0], repeated=second))
 
     def raw(self, record: Record) -> bool:
         """Take a raw record; False where nothing is known of its event, so that it is worth looking further back."""
-        one = life.arrival(record)
-        if not self.limits.judges(one.written_at):
+        if not self.limits.judges(record.timestamp):
             return True
-        mark = digest(one.event_id)
-        known = self._knows(record, one)
-        waits = not known and not (self.limits.stream and self.limits.stream.has(one.offset))
+        event_id = _header(record, "event-id")
+        mark, known, waits = digest(event_id), False, False
+        if event_id and mark in self._marks:
+            known, origin = True, _header(record, "origin") or "webhook"
+        else:
+            one = life.arrival(record)
+            mark, known, origin = digest(one.event_id), self._knows(record, one), one.origin
+            waits = not known and not (self.limits.stream and self.limits.stream.has(one.offset))
         if not (known or waits):
             return False
-        self.origins[one.origin] += 1
+        self.origins[origin] += 1
         if mark not in self._seen:
             self._seen.add(mark)
             self.stream.expected += 1
@@ -172,42 +138,74 @@ class Ledger:
         created = created_by_webhook(event, headers) if headers else ""
         return is_known(marks_of(one.event_id, created), created, self._marks.__contains__)
 
-    def _judge_archive(self, record: Record, event: EnrichedEvent, at: datetime) -> None:
+    def _judge_archive(self, record: Record, event_id: str) -> None:
         if self.limits.archived is None:
             return
-        place = f"{record.topic}/{record.partition}/{record.offset}"
         self.archive.expected += 1
-        if record.offset in self.limits.archived or f"sink archive {place}" in self._buried:
+        if record.offset in self.limits.archived or f"sink archive {_place(record)}" in self._buried:
             self.archive.there += 1
         elif record.offset >= self.limits.archived_to:
             self.archive.waiting += 1
         elif not any(span.start <= record.offset < span.end for span in self.limits.in_lost_files):
-            self.gaps.append(Gap("lost row", place, event.event_id, _key(record), "archive", at))
+            self.gaps.append(Gap("lost row", _place(record), event_id, _key(record), "archive", _at(record)))
 
-    def _judge_target(self, target: str, record: Record, event: EnrichedEvent, at: datetime) -> None:
-        version = self._receipts.get((target, event.event_id, event.revision))
-        if version is not None:
+    def _judge_targets(self, record: Record, event_id: str, name: bytes) -> None:
+        """Count the targets that have a receipt as told, whatever rules decided then; of others the rules are asked."""
+        silent = []
+        for target in self.rules.targets if self.rules else ():
+            version = self._receipts.get(target, {}).get(name)
+            if version is None:
+                silent.append(target)
+                continue
             firsts = self.first_told.setdefault(target, {})
-            firsts[version] = min(at, firsts.get(version, at))
-        if self.rules is None:
+            firsts[version] = min(record.timestamp, firsts.get(version, record.timestamp))
+            count = self.targets.setdefault(target, Count())
+            count.expected += 1
+            count.there += 1
+        if self.rules is None or not any(target in self._telling for target in silent):
             return
-        decision = self.rules.decide(event, target)
-        if not (decision.notify or decision.muted):  # what is muted has a receipt too
-            return
+        try:
+            event = decode_enriched(record.value)
+        except MalformedRecord:
+            return  # the sinks bury it, each for itself
+        for target in silent:
+            decision = self.rules.decide(event, target)
+            if decision.notify or decision.muted:  # what is muted has a receipt too
+                self._untold(target, record, event_id, self.rules)
+
+    def _untold(self, target: str, record: Record, event_id: str, rules: Rules) -> None:
         count = self.targets.setdefault(target, Count())
         count.expected += 1
-        place = f"{record.topic}/{record.partition}/{record.offset}"
         come = self.limits.targets.get(target)
-        if version is not None or f"sink {target} {place}" in self._buried:
+        if f"sink {target} {_place(record)}" in self._buried:
             count.there += 1
         elif come is None or not come.has(record.offset):
             count.waiting += 1
-        elif self.rules.remembers(target):
+        elif rules.remembers(target):
             # What it told before decides too, and whether it had told by then nobody can say afterwards.
             count.expected -= 1
             self.not_judged[target] += 1
         else:
-            self.gaps.append(Gap("lost receipt", place, event.event_id, _key(record), target, at))
+            self.gaps.append(Gap("lost receipt", _place(record), event_id, _key(record), target, _at(record)))
+
+
+def _name(mark: bytes, *, repeated: bool) -> bytes:
+    """Name an enriched record by the digest of its event's id, and whether it is the second revision."""
+    return mark + b"1" if repeated else mark
+
+
+def _header(record: Record, name: str) -> str:
+    """Return one header as `as_text` would, without reading the others."""
+    value = next((value for key, value in reversed(record.headers) if key == name), None)
+    return value.decode("utf-8", "replace") if value is not None else ""
+
+
+def _place(record: Record) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def _at(record: Record) -> datetime:
+    return datetime.fromtimestamp(record.timestamp / 1000, UTC)
 
 
 def _key(record: Record) -> str:

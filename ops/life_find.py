@@ -16,10 +16,14 @@ from sinks.archive.storage import Root
 RECENT = 3_000
 """Newest offsets of each partition that are looked through for an id that is no key."""
 ARCHIVE_SECONDS = 2.5
+"""How long the archive is looked through; a --since asks for more and gets it."""
+ARCHIVE_SECONDS_SINCE = 120.0
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _KEYED = re.compile(rf"(?:created:[^/]*/|state:)?({_UUID})(?::\d+)?", re.IGNORECASE)
 """A uuid, or an event id of a catch-up: these tell the key by themselves."""
+_SHORT = re.compile("[A-Z]{2}[0-9A-Za-z]{2,18}")
+"""What is no longer than that is a short id, for sure no event's id: one column less to read."""
 
 
 def key_in(text: str) -> str | None:
@@ -37,21 +41,31 @@ async def find(kafka: KafkaSettings, text: str, since: datetime | None, root: Ro
         return key, "as given"
     topics = Topics(kafka.topic_prefix)
     numbers = archive_index.partitions(root, topics.enriched) if root else []
-    ends: dict[int, int] = {}
+    found = archive_index.Found()
     if root and numbers:
-        columns = ("short_id", "event_id")
-        found = archive_index.search(root, topics.enriched, numbers, columns, text, ARCHIVE_SECONDS, first=True)
+        columns = ("short_id",) if _SHORT.fullmatch(text) else ("short_id", "event_id")
+        seconds = ARCHIVE_SECONDS_SINCE if since else ARCHIVE_SECONDS
+        found = archive_index.search(root, topics.enriched, numbers, columns, text, seconds, first=True)
         if key := next((row.alert_uuid for row in found.rows if row.alert_uuid), None):
             return key, "by the archive"
-        ends = found.next_offsets
     async with reading(kafka) as reader:
-        for topic, starts in ((topics.enriched, ends), (topics.raw, {})):
+        for topic, starts in ((topics.enriched, found.next_offsets), (topics.raw, {})):
             if key := await _look(reader, topic, text, since, starts):
                 return key, f"by what is new in {topic}"
-    searched = f"the newest {RECENT:,} records of each partition" if since is None else f"everything since {since}"
-    raise NotReady(
-        f"Nothing named {text} is in {'the archive, nor in ' if numbers else ''}{searched}: give the alert's uuid, or look "
-        "further back with --since."
+    raise NotReady(nowhere(text, since, found if numbers else None))
+
+
+def nowhere(text: str, since: datetime | None, archived: archive_index.Found | None) -> str:
+    """Say what was looked through in vain, and what else there is to do."""
+    places = [f"the newest {RECENT:,} records of each partition" if since is None else f"everything since {since}"]
+    if archived:
+        back = (
+            f", which was looked through back to {archived.back_to:%Y-%m-%d %H:%M} UTC only" if archived.back_to else ""
+        )
+        places.insert(0, f"the archive{back}")
+    return (
+        f"Nothing named {text} is in {', nor in '.join(places)}: give the alert's uuid, for which one partition "
+        "is read, or look further back with --since."
     )
 
 

@@ -10,9 +10,11 @@ from aiokafka import TopicPartition
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import archive_files, catch_up_known
-from ops.catch_up import missing
+from ops.catch_up import Known, Listed, missing
 from ops.catch_up_pass import Pages, listed_from
-from ops.ledger import Count, Gap, Kind, Ledger, Limits
+from ops.gaps import Count, Gap, Kind, Limits
+from ops.ledger import Ledger
+from ops.life import Record
 from ops.life_targets import Place
 from ops.scan import Progress, Reader, Span, reading
 from sinks.archive.storage import Root
@@ -59,17 +61,33 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Api:
+    """What the Alert API lists, and what our topics tell of it."""
+
+    listed: dict[str, Listed] = field(default_factory=dict)
+    """By uuid in lower case."""
+    known: Known = field(default_factory=Known)
+
+    def note(self, record: Record, *, enriched: bool) -> None:
+        """Take a record of the raw or the enriched topic."""
+        if self.listed:
+            catch_up_known.note(self.known, self.listed.keys(), record, enriched=enriched)
+
+
 async def reconcile(kafka: KafkaSettings, asked: Asked, progress: Progress) -> Report:
     """Compare all stages.
 
     Raises NotReady, BrokenManifest, KafkaError, and Unavailable and Refused where the Alert API is asked.
     """
-    report = Report(asked.since, asked.until)
-    firsts: dict[str, dict[str, datetime]] = {}
+    report, api = Report(asked.since, asked.until), Api()
+    if asked.pages:  # first, so that the topics know more than the list, never less
+        api.listed = await _listed(asked.pages, asked.since.timestamp())
+    firsts: dict[str, dict[str, int]] = {}
     async with reading(kafka) as reader:
         count = len(await reader.partitions(Topics(kafka.topic_prefix).raw))
         for number in range(count):
-            ledger = await _Partition(kafka, reader, number, asked, report).read()
+            ledger = await _Partition(kafka, reader, number, asked, report, api).read()
             _add(report, ledger)
             for target, versions in ledger.first_told.items():
                 for version, at in versions.items():
@@ -78,7 +96,7 @@ async def reconcile(kafka: KafkaSettings, asked: Asked, progress: Progress) -> R
             progress(number + 1, count)
     _leave_out(report, firsts, asked.rules)
     if asked.pages:
-        await _ask_the_api(kafka, asked, asked.pages, report)
+        _compare(asked, api, report)
     return report
 
 
@@ -94,14 +112,14 @@ def _add(report: Report, ledger: Ledger) -> None:
     report.not_judged += ledger.not_judged
 
 
-def _leave_out(report: Report, firsts: dict[str, dict[str, datetime]], rules: Rules | None) -> None:
+def _leave_out(report: Report, firsts: dict[str, dict[str, int]], rules: Rules | None) -> None:
     """Leave out what lies before the first record a target told by the rules at hand: it began later, or had others."""
     for target, versions in firsts.items():
         if rules is None or target not in rules.targets:
             continue
         begin = versions.get(rules.version)
-        early = [gap for gap in report.gaps if gap.target == target and (begin is None or (gap.at and gap.at < begin))]
-        early = [gap for gap in early if gap.kind == "lost receipt"]
+        untold = [gap for gap in report.gaps if gap.target == target and gap.kind == "lost receipt"]
+        early = [gap for gap in untold if begin is None or (gap.at and gap.at.timestamp() * 1000 < begin)]
         report.not_judged[target] += len(early)
         report.targets.setdefault(target, Count()).expected -= len(early)
         report.gaps = [gap for gap in report.gaps if gap not in early]
@@ -114,15 +132,17 @@ def _leave_out(report: Report, firsts: dict[str, dict[str, datetime]], rules: Ru
 class _Partition:
     """One partition of all topics."""
 
-    def __init__(self, kafka: KafkaSettings, reader: Reader, number: int, asked: Asked, report: Report) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, reader: Reader, number: int, asked: Asked, report: Report, api: Api
+    ) -> None:
         self._kafka, self._reader, self._number, self._asked = kafka, reader, number, asked
-        self._report = report
+        self._report, self._api = report, api
         self._topics = Topics(kafka.topic_prefix)
 
     async def read(self) -> Ledger:
         """Read it; how far the stages have come is asked before what they wrote is read."""
         since, topics = self._asked.since, self._topics
-        raw = await self._span(topics.raw, since)
+        raw = await self._span(topics.raw, since - SLACK)
         limits = await self._limits()
         ledger = Ledger(limits, self._asked.rules)
         enriched = await self._span(topics.enriched, since - SLACK)
@@ -133,7 +153,12 @@ class _Partition:
                 take(record)
         async for record in self._reader.records(dict([enriched])):
             ledger.enriched(record)
-        unknown = [record async for record in self._reader.records(dict([raw])) if not ledger.raw(record)]
+            self._api.note(record, enriched=True)
+        unknown = []
+        async for record in self._reader.records(dict([raw])):
+            self._api.note(record, enriched=False)
+            if not ledger.raw(record):
+                unknown.append(record)
         if unknown:
             await self._look_back(ledger, enriched[1].start)
             for record in unknown:
@@ -182,28 +207,33 @@ class _Partition:
         return Place(offset, tuple(decode(offset, metadata.partition(" ")[2])))
 
 
-async def _ask_the_api(kafka: KafkaSettings, asked: Asked, pages: Pages, report: Report) -> None:
-    """Compare what the Alert API lists with the raw and the enriched topic, as a catch-up does."""
-    report.alerts = Count()
-    floor, until = asked.since.timestamp(), (asked.until - asked.delay).timestamp()
-    since, ended = floor, False
+async def _listed(pages: Pages, since: float) -> dict[str, Listed]:
+    found: dict[str, Listed] = {}
+    ended = False
     while not ended:
         listed, since, ended = await listed_from(pages, since)
-        known = await catch_up_known.read(kafka, {each.uuid.lower() for each in listed}, asked.since - SLACK)
-        feeds = {feed.key.decode(): feed for feed in missing(listed, known, floor, until)}
-        for alert in listed:
-            if not floor <= alert.updated_at <= until:
-                report.alerts.waiting += alert.updated_at > until
-                continue
-            report.alerts.expected += 1
-            feed = feeds.get(alert.uuid)
-            if feed is None:
-                report.alerts.there += 1
-                continue
-            kind: Kind = "lost webhook" if feed.event_id.startswith("created:") else "lost change"
-            at = alert.created_at if kind == "lost webhook" else alert.updated_at
-            named = Gap(kind, alert.short_id, feed.event_id, alert.uuid, at=datetime.fromtimestamp(at).astimezone())
-            report.gaps.append(named)
+        found |= {each.uuid.lower(): each for each in listed}
+    return found
+
+
+def _compare(asked: Asked, api: Api, report: Report) -> None:
+    """Compare what the Alert API lists with the raw and the enriched topic, as a catch-up does."""
+    report.alerts = count = Count()
+    floor, until = asked.since.timestamp(), (asked.until - asked.delay).timestamp()
+    feeds = {feed.key.decode(): feed for feed in missing(api.listed.values(), api.known, floor, until)}
+    for alert in api.listed.values():
+        if not floor <= alert.updated_at <= until:
+            count.waiting += alert.updated_at > until
+            continue
+        count.expected += 1
+        feed = feeds.get(alert.uuid)
+        if feed is None:
+            count.there += 1
+            continue
+        kind: Kind = "lost webhook" if feed.event_id.startswith("created:") else "lost change"
+        at = alert.created_at if kind == "lost webhook" else alert.updated_at
+        named = Gap(kind, alert.short_id, feed.event_id, alert.uuid, at=datetime.fromtimestamp(at).astimezone())
+        report.gaps.append(named)
 
 
 def unaccounted(report: Report) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,8 @@ from ops.bar import Bar
 from ops.catch_up_cli import FURTHEST
 from ops.catch_up_settings import CatchUpSettings
 from ops.dead_letters import safe
-from ops.ledger import Count, Gap
+from ops.gaps import Count, Gap, Kind
+from ops.mend import feed, remedy
 from ops.paced import alert_api
 from ops.reconcile import Asked, Report, reconcile, unaccounted
 from sinks.archive.manifest import BrokenManifest
@@ -36,8 +38,8 @@ NOT_JUDGED = "before the first it told by these rules, or its rules go by what w
 NEVER = "No API tells of changes between two states, deleted alerts, comments or reports: whether those came, nobody can say."
 
 
-def run(since: datetime, *, api: bool, as_json: bool) -> int:
-    """Compare all stages and print what was found; return 1 when something is unaccounted for.
+def run(since: datetime, *, api: bool, as_json: bool, mend: bool = False) -> int:
+    """Compare all stages and print what was found, and mend what it can; return 1 when something is unaccounted for.
 
     Raises NotReady.
     """
@@ -58,10 +60,14 @@ def run(since: datetime, *, api: bool, as_json: bool) -> int:
     if as_json:
         # A Counter does not survive asdict.
         counts = {"origins": dict(report.origins), "not_judged": dict(report.not_judged)}
-        said = asdict(report) | counts | {"unaccounted": unaccounted(report), "never": NEVER}
+        found = {kind: remedy(kind, gaps) for kind, gaps in _by_kind(report).items()}
+        said = asdict(report) | counts | {"unaccounted": unaccounted(report), "remedies": found, "never": NEVER}
         print(json.dumps(said, default=str, indent=2))
     else:
         show(report)
+    if mend:
+        fed = asyncio.run(feed(kafka, report.gaps))
+        print(f"{fed:,} records that came in were handed to the stream once more.", file=sys.stderr)
     return 1 if report.gaps else 0
 
 
@@ -101,8 +107,9 @@ def show(report: Report, console: Console | None = None) -> None:
     console.print(table)
     came = ", ".join(f"{count:,} by {origin}" for origin, count in sorted(report.origins.items()))
     console.print(Text(f"raw records: {came or 'none'}; {report.pending:,} events still wait for their alert"))
-    for kind in unaccounted(report):
-        _name(console, kind, [gap for gap in report.gaps if gap.kind == kind])
+    for kind, named in _by_kind(report).items():
+        _name(console, kind, named)
+        console.print(Text(f"  what to do: {safe(remedy(kind, named))}", "dim"))
     for target, early in sorted(report.not_judged.items()):
         if early:
             note = f"{early:,} records without a receipt of {target} are not judged: {NOT_JUDGED}"
@@ -129,6 +136,13 @@ def _stages(report: Report) -> Iterator[tuple[str, Count, int]]:
             count,
             len([gap for gap in report.gaps if gap.kind == "lost receipt" and gap.target == target]),
         )
+
+
+def _by_kind(report: Report) -> dict[Kind, list[Gap]]:
+    found: dict[Kind, list[Gap]] = {}
+    for gap in report.gaps:
+        found.setdefault(gap.kind, []).append(gap)
+    return found
 
 
 def _name(console: Console, kind: str, gaps: list[Gap]) -> None:

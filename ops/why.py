@@ -15,7 +15,7 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
-from ops import archive_index, life, life_find, life_reader, private_ports
+from ops import archive_index, life, life_find, life_reader
 from ops.letters import Box, Letter
 from ops.life import Event, Revision
 from ops.life_reader import Bound, Material
@@ -200,7 +200,11 @@ async def _targets(found: Life, kafka: KafkaSettings, material: Material, rules:
 
 async def _retries(found: Life, rooms: Collection[str]) -> None:
     waiting = [(event_id, told) for event_id, each in found.told.items() for told in each if told.state == "waiting"]
-    trying = retrying(await private_ports.health(rooms)) if waiting else {}
+    if not waiting:
+        return
+    from ops import private_ports  # an HTTP client is loaded only where somebody is asked
+
+    trying = retrying(await private_ports.health(rooms))
     for event_id, told in waiting:
         if told.target in trying:
             retried(told, event_id, trying[told.target])

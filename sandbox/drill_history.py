@@ -65,6 +65,7 @@ class Drilling:
         """Make the past, then ask and mend."""
         async with history_site.running(self._folder, self._size, self._tenant, self._say) as site:
             history = History(self._size, self._tenant, self._known, site.rules_version)
+            await site.start_rooms("archive")  # it writes while the past is made up
             await fill(site.kafka, history.events(), self._size.records, self._say)
             drill = Drill(history.planted)
             names = [each["attributes"] for each in self._never]
@@ -78,6 +79,7 @@ class Drilling:
             await self._mend_receipts(site, drill)
             await self._replay(site, drill)
             said = await site.run("reconcile", *self._span()[:2], "--json", codes=(0, 1))  # what was mended lies there
+            drill.told = site.receiver.told[TARGET]
             drill.left = json.loads(said.out)["unaccounted"]
             return drill
 

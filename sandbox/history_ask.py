@@ -10,7 +10,7 @@ from sandbox.history_site import Site
 
 
 async def ask(site: Site, drill: Drill, since: str) -> None:
-    """Ask after single alerts, then after everything."""
+    """Ask after single alerts, then after everything, and let the stream have again what it has lost."""
     for whole in drill.planted.whole[:3]:
         for name in (whole.uuid, whole.short_id):
             life = await _why(site, drill, name)
@@ -26,7 +26,7 @@ async def ask(site: Site, drill: Drill, since: str) -> None:
         states = {each["state"] for each in _told(life, event)}
         if states != {"no receipt"}:
             drill.unexplained.append(f"why {alert} does not say that {event} has no receipt: {states}")
-    said = await site.run("reconcile", "--since", since, "--json", codes=(1,))
+    said = await site.run("reconcile", "--since", since, "--mend", "--json", codes=(1,))
     drill.gaps = json.loads(said.out)["gaps"]
 
 

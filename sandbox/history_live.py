@@ -15,6 +15,8 @@ import orjson
 from sandbox.bodies import Json
 from sandbox.tenant import Tenant
 
+PATIENCE, AGAIN = 60.0, 1.0
+"""Seconds for which a webhook that is refused for lack of room is posted again, and between two tries."""
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
 
@@ -78,7 +80,13 @@ class Traffic:
                 await self._post(client, body)
 
     async def _post(self, client: httpx.AsyncClient, body: Json) -> None:
-        (await client.post(self._url, content=orjson.dumps(body))).raise_for_status()
+        end = time.monotonic() + PATIENCE
+        answer = await client.post(self._url, content=orjson.dumps(body))
+        while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and time.monotonic() < end:
+            # A host that is too busy says so, and a sender comes again; the delay counts from when the webhook was due.
+            await asyncio.sleep(AGAIN)
+            answer = await client.post(self._url, content=orjson.dumps(body))
+        answer.raise_for_status()
 
 
 def p99(delays: Iterable[float]) -> float:

@@ -95,7 +95,8 @@ class History:
         self._forms = [Form(self._rng, tenant, rules_version) for _ in range(FORMS)]
         self._known = dict(zip(spread(size, len(known)), known, strict=True))
         taken = set(self._known)
-        self._lost = self._pick(range(size.alerts), taken)
+        # What is mended of them is enriched late; a replay of the span then would send it too, or, an hour late, not.
+        self._lost = self._pick(range(size.first_replayed), taken)
         self._untold = self._pick(range(size.first_replayed, size.alerts), taken)
         self._whole = self._pick(range(size.alerts), taken)
 

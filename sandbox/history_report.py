@@ -39,6 +39,8 @@ class Drill:
     """What `tocsin why` should have said and did not."""
     lost: Counter[str] = field(default_factory=Counter)
     """How often the target was told of the alerts whose webhook was lost."""
+    told: Counter[str] = field(default_factory=Counter)
+    """How often the target was told of each event, in all."""
     receipts: Replayed = field(default_factory=lambda: Replayed(set(), Counter()))
     replayed: Replayed = field(default_factory=lambda: Replayed(set(), Counter()))
     quiet: float = 0.0
@@ -70,6 +72,8 @@ class Drill:
         webhooks = len(self.planted.webhooks)
         if (mended := self._mended()) != webhooks:
             lines.append(f"{webhooks} webhooks lost, {mended} alerts told of once after catch-up and late webhook")
+        if (mended := self._made()) != len(self.planted.enriched):
+            lines.append(f"{len(self.planted.enriched)} enriched records lost, {mended} told of once after --mend")
         for what, each in (("withheld receipts", self.receipts), ("backfill", self.replayed)):
             if each.came != len(each.expected) or each.doubled:
                 lines.append(f"{what}: {len(each.expected)} expected, {each.came} came, {each.doubled} doubled")
@@ -83,6 +87,7 @@ class Drill:
             "gaps_planted": sum(map(len, self._planted().values())),
             "gaps_named": sum(self.named().values()),
             "catchup_mended": self._mended(),
+            "enriched_mended": self._made(),
             "receipts_mended": self.receipts.came,
             "replay_expected": len(self.replayed.expected),
             "replay_got": self.replayed.came,
@@ -94,6 +99,9 @@ class Drill:
 
     def _mended(self) -> int:
         return sum(self.lost[each.uuid] == 1 for each in self.planted.webhooks)
+
+    def _made(self) -> int:
+        return sum(self.told[event] == 1 for event in self.planted.enriched)
 
     def _planted(self) -> dict[str, list[str]]:
         return {

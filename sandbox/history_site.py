@@ -42,6 +42,8 @@ unmatched: drop
 """
 PATIENCE = 3_600.0
 """Seconds for a room to come to the end of what there is."""
+SAY_EVERY = 30.0
+"""Seconds between two lines about a command that runs."""
 
 
 @dataclass
@@ -68,10 +70,15 @@ class Site:
     rules_version: str
     """As the receipts carry it."""
     env: dict[str, str] = field(default_factory=dict)
+    started: set[str] = field(default_factory=set)
+    """Names of the rooms that run."""
 
-    async def start_rooms(self) -> None:
-        """Start the rooms, the stream last; it restores its marks from all of the window."""
+    async def start_rooms(self, *names: str) -> None:
+        """Start the rooms of these names, or all others, the stream last; it restores its marks from all of the window."""
         for room in plan.rooms(self.layout):
+            if room.name in self.started or (names and room.name not in names):
+                continue
+            self.started.add(room.name)
             took = await self.supervisor.start(room, healthy(room), within=600.0)
             self.say(f"{room.name} ready after {took:.1f} s")
             if room.name != "ingest":
@@ -87,8 +94,11 @@ class Site:
         """Run an operator's command to its end. Raises NotReady when it ends otherwise than it should."""
         began = time.monotonic()
         process = await self.command(*words)
+        ended = asyncio.create_task(process.communicate())
         try:
-            out, err = await process.communicate()
+            while not (await asyncio.wait([ended], timeout=SAY_EVERY))[0]:
+                self.say(f"tocsin {words[0]} has run for {time.monotonic() - began:.0f} s")
+            out, err = await ended
         finally:
             if process.returncode is None:
                 process.kill()

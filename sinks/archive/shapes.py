@@ -1,8 +1,10 @@
 """How the records of a topic look in the archive: which columns, and whose folder a row goes to."""
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +13,8 @@ from events.topics import Topics
 from sinks.archive import layout, raw_rows, receipt_rows, rows
 
 Row = tuple[Any, ...]
+_AT_MOST = 2**31 - 1
+"""Bytes of one column whose places are 32-bit numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,14 @@ class Shape:
 
 
 def _column(values: tuple[Any, ...], type_: pa.DataType) -> pa.Array:
-    """Make a column; text that is there as bytes is checked and copied once instead of value by value."""
-    if pa.types.is_string(type_) and type(values[0]) is bytes:
+    """Make a column; the bytes of a record, which are most of a row, are copied once."""
+    if type(values[0]) is not bytes:
+        return pa.array(values, type_)
+    if None in values or sum(map(len, values)) > _AT_MOST:
         return pa.array(values, pa.binary()).cast(type_)
-    return pa.array(values, type_)
+    # Arrow would append value by value to a buffer that grows. Text is not checked once more: it was read as JSON.
+    ends = array("i", accumulate(map(len, values), initial=0))
+    return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))])
 
 
 ENRICHED = Shape(

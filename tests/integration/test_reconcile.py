@@ -10,15 +10,16 @@ from typing import Any
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from events.codec import encode
 from events.headers import DeadLetter, RawHeaders, enriched_headers
 from events.records import EnrichedEvent, Enrichment, Receipt, WebhookEvent
 from events.settings import KafkaSettings
 from events.topics import Topics
-from ops import reconcile_page
+from ops import mend, reconcile_page
 from ops.reconcile import Asked, Report, reconcile, unaccounted
+from ops.scan import reading
 from sinks import rules_file
 from sinks.archive.storage import Folder
 from sinks.archive.writer import PartitionWriter
@@ -148,6 +149,27 @@ def test_a_planted_gap_is_named(kafka_settings: KafkaSettings, tmp_path: Path, g
     report = asyncio.run(scenario())
     assert unaccounted(report) == {kind: 1}
     assert named in report.gaps[0].place
+
+
+def test_what_came_in_and_was_lost_is_handed_to_the_stream_once_more(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    async def scenario() -> tuple[int, list[ConsumerRecord], Report]:
+        world = World(kafka_settings, tmp_path)
+        await world.make("enriched")
+        fed = await mend.feed(kafka_settings, (await world.reconcile()).gaps)
+        place = TopicPartition(world.topics.raw, 0)
+        async with reading(kafka_settings) as reader:
+            raw = [record async for record in reader.records(await reader.spans([place]))]
+        async with AIOKafkaProducer(**kafka_settings.client_options(), acks="all") as world.producer:
+            await world.send(world.topics.enriched, encode(world.event(2)), enriched_headers(world.event(2)))
+        return fed, raw, await world.reconcile()
+
+    fed, raw, after = asyncio.run(scenario())
+    assert fed == 1
+    assert (raw[-1].key, raw[-1].value, raw[-1].headers) == (raw[2].key, raw[2].value, raw[2].headers)
+    assert (len(raw), raw[2].key) == (ALERTS + 3, b"u2")
+    assert after.gaps == []
 
 
 def test_all_is_accounted_for_but_the_webhook_that_never_came(

@@ -10,7 +10,8 @@ import pytest
 from events.codec import encode
 from events.headers import RawHeaders, enriched_headers
 from events.records import EnrichedEvent, Enrichment, Receipt, WebhookEvent
-from ops.ledger import Ledger, Limits
+from ops.gaps import Limits
+from ops.ledger import Ledger
 from ops.life_targets import Place
 from ops.scan import Span
 from sinks import rules_file
@@ -138,5 +139,34 @@ def test_rules_that_go_by_what_was_told_before_are_not_judged() -> None:
 def test_a_try_that_was_begun_is_no_receipt() -> None:
     account = ledger()
     account.receipt(Record(orjson.dumps({"event_id": "c/1", "target": "soc", "outcome": "attempting"})))
+    account.enriched(enriched("c/1"))
+    assert kinds(account) == ["lost receipt"]
+
+
+def test_what_headers_and_receipts_answer_is_not_read() -> None:
+    account = ledger()
+    account.receipt(Record(encode(Receipt(event_id="c/1", target="soc", outcome="delivered", rules_version="v"))))
+    told, came = enriched("c/1"), webhook("c/1")
+    told.value = came.value = b"{"
+    account.enriched(told)
+    assert account.raw(came)
+    assert (account.targets["soc"].there, account.stream.there, account.gaps) == (1, 1, [])
+    assert account.first_told == {"soc": {"v": told.timestamp}}
+
+
+def test_each_revision_has_a_receipt_of_its_own() -> None:
+    account = ledger(RULE.replace("notify", "on_complete: always, notify"))
+    account.receipt(Record(encode(Receipt(event_id="c/1", revision=1, target="soc", outcome="delivered"))))
+    first, second = enriched("c/1"), enriched("c/1")
+    second.headers = [(name, b"1" if name == "revision" else value) for name, value in second.headers]
+    for each in (first, second):
+        account.enriched(each)
+    assert (account.targets["soc"].there, kinds(account)) == (1, ["lost receipt"])
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{", b'{"event_id": 1, "target": "soc", "outcome": "delivered"}'])
+def test_what_is_no_receipt_tells_nothing(value: bytes) -> None:
+    account = ledger()
+    account.receipt(Record(value))
     account.enriched(enriched("c/1"))
     assert kinds(account) == ["lost receipt"]

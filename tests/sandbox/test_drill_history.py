@@ -1,14 +1,18 @@
 """A made-up history: every record is what its room would write, and what is left out is known; the judge sees each fault."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
+import respx
 
 from events.codec import decode_enriched, decode_receipt, decode_webhook
 from events.headers import RawHeaders, as_text
+from sandbox import history_live
 from sandbox.history_forms import Known
-from sandbox.history_live import p99
+from sandbox.history_live import Traffic, p99
 from sandbox.history_records import BACKFILL, TARGET, URGENT, History, Planted, Size
 from sandbox.history_report import Drill, Replayed
 from sandbox.history_site import past
@@ -73,7 +77,7 @@ def drill(**more):
     ]
     return Drill(
         **{
-            "planted": planted, "gaps": gaps, "why": {"u1": 1.5, "AL1": 2.25}, "lost": Counter(u1=1),
+            "planted": planted, "gaps": gaps, "why": {"u1": 1.5, "AL1": 2.25}, "lost": Counter(u1=1), "told": Counter(e1=1),
             "receipts": Replayed({"e2"}, Counter(e2=1)), "replayed": Replayed({"e3", "e4"}, Counter(e3=1, e4=1)),
             "quiet": 0.5, "busy": 0.55,
         } | more
@@ -83,8 +87,8 @@ def drill(**more):
 def test_a_good_drill():
     assert drill().wrong() == []
     assert drill().line() == (
-        "why_s=2.25 gaps_planted=4 gaps_named=4 catchup_mended=1 receipts_mended=1 replay_expected=2 replay_got=2 "
-        "replay_doubled=0 live_p99_s=0.50/0.55 live_p99_ratio=1.10"
+        "why_s=2.25 gaps_planted=4 gaps_named=4 catchup_mended=1 enriched_mended=1 receipts_mended=1 replay_expected=2 "
+        "replay_got=2 replay_doubled=0 live_p99_s=0.50/0.55 live_p99_ratio=1.10"
     )
 
 
@@ -99,12 +103,27 @@ def test_a_good_drill():
         ({"replayed": Replayed({"e3"}, Counter(e3=1, e9=1))}, "backfill: 1 expected, 1 came, 1 doubled"),
         ({"receipts": Replayed({"e2"}, Counter())}, "withheld receipts: 1 expected, 0 came"),
         ({"left": {"lost receipt": 3, "lost archive file": 1}}, "still named at the end: 3 lost receipt"),
+        ({"told": Counter(e1=2)}, "1 enriched records lost, 0 told of once after --mend"),
         ({"unexplained": ["why u1"]}, "why u1"),
     ],
 )
 def test_each_fault_is_seen(more, said):
     (line,) = drill(**more).wrong()
     assert line.startswith(said)
+
+
+@pytest.mark.parametrize(("answers", "posts"), [((503, 503, 200), 3), ((429,), 1)])
+def test_a_webhook_is_posted_again_where_there_was_no_room(monkeypatch, answers, posts):
+    monkeypatch.setattr(history_live, "AGAIN", 0.0)
+    with respx.mock:
+        hook = respx.post("http://hook.test/").mock(side_effect=[httpx.Response(code) for code in answers])
+        sent = Traffic(None, "http://hook.test/", 25.0).post([{"a": 1}])
+        if answers[-1] == 200:
+            asyncio.run(sent)
+        else:
+            with pytest.raises(httpx.HTTPStatusError):
+                asyncio.run(sent)
+    assert hook.call_count == posts
 
 
 def test_an_event_that_never_came_leaves_no_figure():
