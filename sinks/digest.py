@@ -12,14 +12,14 @@ from sinks.digest_text import TYPE
 from sinks.fields import similar
 from sinks.receipts import Record
 from sinks.rules import Decision
-from sinks.summary import obj, summarise, urgency
+from sinks.summary import headline, obj, urgency
 from sinks.text import clean
 from sinks.window import Key, key_of
 
 _SHOWN = 5
 """How many rules and entities are named with their counts."""
 
-_TITLE = 80
+_TITLE, _ID = 80, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +146,15 @@ class Digest:
 
 
 def _item(event: EnrichedEvent) -> dict[str, Any]:
-    told = summarise(event)
+    title, kind, link = headline(event)
     return {
-        "event_id": told.event_id,
+        "event_id": event.event_id[:_ID],
         "alert_uuid": event.event.alert_uuid,
         "short_id": clean(event.event.short_id, _TITLE),
-        "kind": told.kind,
-        "title": clean(told.title, _TITLE),
-        "urgency": told.urgency.value if told.urgency else None,
-        "link": told.link,
+        "kind": kind,
+        "title": clean(title, _TITLE),
+        "urgency": event.urgency,
+        "link": link,
     }
 
 
