@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import heappush, heappushpop
-from typing import Any
+from typing import Any, NamedTuple
 
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks.digest_text import TYPE
@@ -22,8 +22,7 @@ _SHOWN = 5
 _TITLE, _ID = 80, 200
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A record whose event a target is to be told of."""
 
     record: Record
@@ -34,8 +33,7 @@ class Prepared:
     """Whether it was being posted when a sink was cut off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(NamedTuple):
     """What is kept of a record in a digest: enough for its receipt."""
 
     topic: str
