@@ -48,14 +48,14 @@ _SHOWN = (
     _Shown(
         "tocsin_stream_breaker_open", "breaker of the Alert API", entry="breaker", bad=True, words=("closed", "open")
     ),
-    _Shown("tocsin_stream_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
+    _Shown("tocsin_stream_dead_letters_total", "buried since its start"),
     _Shown("tocsin_sink_delivered_total", "delivered", counts=True),
     _Shown("tocsin_sink_unmatched_total", "matched by no rule", counts=True),
     _Shown(UNAVAILABLE, "cannot be reached", entry="unavailable", bad=True, words=("no", "yes")),
-    _Shown("tocsin_sink_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
+    _Shown("tocsin_sink_dead_letters_total", "buried since its start"),
     _Shown("tocsin_archive_rows_total", "archived", counts=True),
     _Shown("tocsin_archive_oldest_buffered_seconds", "oldest not yet archived", unit=" s"),
-    _Shown("tocsin_archive_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
+    _Shown("tocsin_archive_dead_letters_total", "buried since its start"),
 )
 
 _LARGEST = {"tocsin_archive_oldest_buffered_seconds"}

@@ -74,7 +74,6 @@ ENTRIES: dict[str, Entry] = {
         (
             "`tocsin dead-letters list` shows them by cause, `tocsin dead-letters show` one of them.",
             "Correct the cause, then `tocsin dead-letters redrive`: each goes out at most once.",
-            "The figure counts since the room started: it stays until then, also for letters delivered meanwhile.",
         ),
     ),
 }
