@@ -9,6 +9,7 @@ import httpx
 from aiokafka.errors import KafkaError
 
 from events.settings import KafkaSettings
+from inbox import runbook
 from inbox.figures import UNAVAILABLE, Figure, figures, targets
 from inbox.lag import FEW, Lag, Lags
 from inbox.letters import Letters
@@ -115,7 +116,7 @@ class Pipeline:
         """Return the room's tile, and one for each target it serves."""
         found = await ask(http, url)
         if not found.answered:
-            return [Room(name, "wrong", "does not answer", entry="room-away")]
+            return [Room(name, "wrong", "does not answer", entry=runbook.AWAY)]
         now = time.monotonic()
         before, self._before[name] = self._before.get(name), (now, found)
         if before and (now - before[0] > STALE or before[1].answered != found.answered):
@@ -142,12 +143,16 @@ class Pipeline:
 
 def _room(name: str, found: Answer, shown: list[Figure]) -> Room:
     if found.silent:
-        return Room(name, "wrong", f"{found.silent} of {found.asked} does not answer", shown, "room-away")
+        return Room(name, "wrong", f"{found.silent} of {found.asked} does not answer", shown, runbook.AWAY)
     if found.not_ready:
-        return Room(name, "wrong", found.not_ready, shown, "not-ready")
+        return Room(name, "wrong", found.not_ready, shown, runbook.AWAY)
     away = [target for target, samples in targets(found.samples).items() if samples.get(UNAVAILABLE)]
     tile = _tile(name, shown, "ready" if found.asked == 1 else f"{found.asked} ready")
-    return replace(tile, says=f"cannot reach {', '.join(away)}"[:200]) if away and tile.entry == "unavailable" else tile
+    return (
+        replace(tile, says=f"cannot reach {', '.join(away)}"[:200])
+        if away and tile.entry == runbook.UNREACHED
+        else tile
+    )
 
 
 def _tile(name: str, shown: list[Figure], well: str) -> Room:
