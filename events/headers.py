@@ -12,6 +12,10 @@ from events.trace import TRACEPARENT, well_formed
 URGENCY = "urgency"
 """Name of the header by which a reader knows what to read first."""
 
+FATE, LETTER = "ledger", "letter-offset"
+"""Headers of an entry in the dead letters topic that says what became of a letter. It lies behind its letter in the same
+partition, so that it never leaves before."""
+
 KafkaHeaders = Sequence[tuple[str, bytes]]
 _KINDS = frozenset(get_args(Kind))
 
