@@ -22,6 +22,11 @@ class Standby:
         self._after = after
         self._told = 0
 
+    @property
+    def marks_attempts(self) -> bool:
+        """Whether what it is told is written down before, as the same twice would be two messages there."""
+        return self._outlet.marks_attempts
+
     def due(self, since: float) -> bool:
         """Say whether what waits since a moment (Unix seconds) goes this way now."""
         waited = self._outlet.clock().timestamp() - since
