@@ -160,6 +160,13 @@ def test_a_pod_has_no_rights(name):
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
+def test_a_pod_is_told_nothing_by_the_services_beside_it(name):
+    """For each Service the cluster sets NAME_PORT=tcp://…, and one of those names is a setting of ours."""
+    assert "INGEST_PORT" in settings.names(IngestSettings)
+    assert pod(name)["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_a_pod_gets_only_settings_the_code_knows_and_writes_where_a_volume_is(name):
     known = {each for model in settings.MODELS for each in settings.names(model)} | {"LOG_LEVEL", "LOG_FORMAT"}
     given = {each["name"]: each["value"] for each in container(name).get("env", ())}
