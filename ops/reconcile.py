@@ -118,15 +118,21 @@ def _leave_out(report: Report, firsts: dict[str, dict[str, int]], rules: Rules |
         if rules is None or target not in rules.targets:
             continue
         begin = versions.get(rules.version)
-        untold = [gap for gap in report.gaps if gap.target == target and gap.kind == "lost receipt"]
-        early = [gap for gap in untold if begin is None or (gap.at and gap.at.timestamp() * 1000 < begin)]
-        report.not_judged[target] += len(early)
-        report.targets.setdefault(target, Count()).expected -= len(early)
-        report.gaps = [gap for gap in report.gaps if gap not in early]
+        kept = [gap for gap in report.gaps if not _is_early(gap, target, begin)]
+        early = len(report.gaps) - len(kept)
+        report.not_judged[target] += early
+        report.targets.setdefault(target, Count()).expected -= early
+        report.gaps = kept
         if begin is None:
             report.notes.append(
                 f"{target} decides by other rules than the file at hand: what it did not tell is not judged"
             )
+
+
+def _is_early(gap: Gap, target: str, begin: int | None) -> bool:
+    if gap.kind != "lost receipt" or gap.target != target:
+        return False
+    return begin is None or bool(gap.at and gap.at.timestamp() * 1000 < begin)
 
 
 class _Partition:

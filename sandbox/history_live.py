@@ -59,12 +59,15 @@ class Traffic:
         self.due: dict[str, float] = {}
         """When the webhook of an alert was due: a sender that falls behind hides nothing."""
 
-    async def run(self, seconds: float, until: asyncio.Event | None = None) -> list[str]:
-        """Post for so long, or longer until the event is set, and return the alerts. Raises HTTPStatusError."""
+    async def run(self, seconds: float, until: asyncio.Event | None = None, most: float = math.inf) -> list[str]:
+        """Post for so long, or longer until the event is set but not beyond `most`, and return the alerts.
+
+        Raises HTTPStatusError.
+        """
         began, sent = time.monotonic(), list[str]()
         async with httpx.AsyncClient(trust_env=False, timeout=30.0) as client, asyncio.TaskGroup() as tasks:
-            while len(sent) < seconds * self._rate or (until and not until.is_set()):
-                due = began + len(sent) / self._rate
+            while (done := len(sent) / self._rate) < seconds or (until and not until.is_set() and done < most):
+                due = began + done
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 body = self._tenant.create_alert()
                 uuid = body["attributes"]["uuid"]

@@ -22,6 +22,10 @@ SMALL = 32 * 1024 * 1024
 LARGE = 64 * 1024 * 1024
 """Bytes of small files that make one large one: what has to fit in memory, some ten times over."""
 
+SMALL_ROWS, LARGE_ROWS = 50_000, 100_000
+"""The same in rows: records that are much alike take a hundredth of their size in a file, and a column of more than 2 GB of
+text cannot be sorted. Small is at most half of large, or a file could be merged with itself for ever."""
+
 _SHAPES = {shape.folder: shape for shape in (ENRICHED, RAW, DELIVERIES)}
 
 
@@ -86,18 +90,18 @@ def _groups(files: Sequence[DataFile], at_least: int) -> Iterator[list[DataFile]
     """Yield small files of one day that fit into one, the oldest offsets first."""
     days: defaultdict[str, list[DataFile]] = defaultdict(list)
     for file in files:
-        if file.bytes < SMALL:
+        if file.bytes < SMALL and file.rows < SMALL_ROWS:
             days[file.path.rpartition("/")[0]].append(file)
     for day in days.values():
         if len(day) < at_least:
             continue
-        group, size = list[DataFile](), 0
+        group, size, rows = list[DataFile](), 0, 0
         for file in day:
-            if size + file.bytes > LARGE:
+            if size + file.bytes > LARGE or rows + file.rows > LARGE_ROWS:
                 yield group
-                group, size = [], 0
+                group, size, rows = [], 0, 0
             group.append(file)
-            size += file.bytes
+            size, rows = size + file.bytes, rows + file.rows
         if len(group) > 1:
             yield group
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -124,6 +126,21 @@ def test_a_webhook_is_posted_again_where_there_was_no_room(monkeypatch, answers,
             with pytest.raises(httpx.HTTPStatusError):
                 asyncio.run(sent)
     assert hook.call_count == posts
+
+
+@pytest.mark.parametrize(("over", "sent"), [(True, 2), (False, 4)])
+def test_new_alerts_come_while_something_goes_on_but_not_for_ever(over, sent):
+    async def scenario():
+        until = asyncio.Event()
+        if over:
+            until.set()
+        tenant = SimpleNamespace(create_alert=lambda: {"attributes": {"uuid": str(next(numbers))}})
+        return await Traffic(tenant, "http://hook.test/", 100.0).run(0.02, until, most=0.04)
+
+    numbers = count()
+    with respx.mock:
+        respx.post("http://hook.test/").mock(return_value=httpx.Response(200))
+        assert len(asyncio.run(scenario())) == sent
 
 
 def test_an_event_that_never_came_leaves_no_figure():

@@ -53,6 +53,20 @@ def test_one_file_for_each_day(writer, tmp_path):
     assert offsets(tmp_path) == list(range(60))
 
 
+def test_no_file_gets_more_rows_than_can_be_sorted_at_once(tmp_path, records, monkeypatch):
+    """Text of more than 2 GB in one column ended the archive's process, each time it came to that day."""
+    monkeypatch.setattr(compaction, "SMALL_ROWS", 5)
+    monkeypatch.setattr(compaction, "LARGE_ROWS", 10)
+    store, writer = Folder(tmp_path), PartitionWriter(Folder(tmp_path), "t", 0, "w")
+    writer.claim(log_start=0, log_end=200)
+    for first in range(0, 120, 12):  # two or four rows of each tenant and day
+        writer.commit(first + 12, writer.write(records(first, first + 12)).files)
+    assert compact(store, "t", 0, "c", None, at_least=8) == 40
+    assert {pq.ParquetFile(path).metadata.num_rows for path in files(tmp_path)} == {8, 10}
+    assert compact(store, "t", 0, "c", None, at_least=2) == 0
+    assert offsets(tmp_path) == list(range(120))
+
+
 def test_who_was_writing_ends_uncommitted_and_goes_on(writer, tmp_path, records):
     store = Folder(tmp_path)
     written = writer.write(records(60, 66))
