@@ -124,9 +124,12 @@ async def bench(folder, rates, seconds):
                     counted = [stream_load.alert_uuid(n) for n in range(first + int(rate * WARM_UP), first + sent)]
                     first += sent
                     delays, missing = await _arrived(receiver, sender, counted)
-                    figures |= _spread(rate, delays)
+                    figures |= (spread := _spread(rate, delays))
                     well = well and not missing and not sender.refused
-                    print(f"  {rate:g}/s: {len(delays)} arrived, {missing} missing", file=sys.stderr, flush=True)
+                    told = " ".join(f"{name}={figure:.0f}" for name, figure in spread.items())
+                    print(
+                        f"  {rate:g}/s: {len(delays)} arrived, {missing} missing, {told}", file=sys.stderr, flush=True
+                    )
             finally:
                 await supervisor.stop()
     return figures | {"missing": first - len(receiver.at), "repeated": receiver.repeated}, well
