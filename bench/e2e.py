@@ -96,9 +96,12 @@ async def bench(folder, rates, seconds):
                     await sender.run(rate, int(rate * (WARM_UP + seconds)), alerts)
                     counted = [stream_load.alert_uuid(number) for number in range(first, alerts.made)]
                     delays, missing = await _arrived(receiver, alerts.due, counted)
-                    figures |= _spread(rate, delays)
+                    figures |= (spread := _spread(rate, delays))
                     well = well and not missing and not sender.refused
-                    print(f"  {rate:g}/s: {len(delays)} arrived, {missing} missing", file=sys.stderr, flush=True)
+                    told = " ".join(f"{name}={figure:.0f}" for name, figure in spread.items())
+                    print(
+                        f"  {rate:g}/s: {len(delays)} arrived, {missing} missing, {told}", file=sys.stderr, flush=True
+                    )
             finally:
                 await supervisor.stop()
     return figures | {"missing": alerts.made - len(receiver.at), "repeated": receiver.repeated}, well

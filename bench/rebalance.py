@@ -111,18 +111,20 @@ async def bench(folder, rate, rest):
 
 
 def figures(changes, found, rest):
-    """Return the longest pause of any partition around each change, and of how much the middle partition stood still."""
+    """Return the longest pause of any partition around each change, and that of the middle partition."""
     times = defaultdict(list)
     for partition, at, _ in found:
         times[partition].append(at)
     made = {}
     for name, at in changes.items():
-        pauses = [
-            max(after - before for before, after in pairwise(sorted(each)) if at - BEFORE <= before <= at + rest)
-            for each in times.values()
-        ]
+        pauses = [longest(sorted(each), at - BEFORE, at + rest) for each in times.values()]
         made |= {f"{name}_s": max(pauses), f"{name}_median_s": statistics.median(pauses)}
     return made
+
+
+def longest(times, start, end):
+    """Return the longest of the pauses that lie in a span in part at least; endless where nothing comes after it."""
+    return max((after - before for before, after in pairwise([*times, float("inf")]) if after > start and before < end))
 
 
 def judged(sent, found):
