@@ -1,5 +1,7 @@
 """What the Alert API lists, compared with what our own topics tell of it, as a catch-up does."""
 
+import asyncio
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -8,6 +10,10 @@ from ops.catch_up import Known, Listed, missing
 from ops.catch_up_pass import Pages, listed_from
 from ops.gaps import Count, Gap, Kind
 from ops.life import Record
+from stream.alert_api import Unavailable
+
+TRIES, PAUSE = 10, 15.0
+"""How often in all a list is asked for, and the seconds between: after an error nobody calls for half a minute."""
 
 
 @dataclass
@@ -18,11 +24,19 @@ class Api:
     """By uuid in lower case."""
     known: Known = field(default_factory=Known)
 
-    async def ask(self, pages: Pages, since: datetime) -> None:
-        """List what has changed since then. Raises Unavailable, Refused, NotReady."""
-        begin, ended = since.timestamp(), False
+    async def ask(self, pages: Pages, since: datetime, pause: float = PAUSE) -> None:
+        """List what has changed since then; a call that gets no answer is made again. Raises Unavailable, Refused, NotReady."""
+        begin, ended, left = since.timestamp(), False, TRIES
         while not ended:
-            listed, begin, ended = await listed_from(pages, begin)
+            try:
+                listed, begin, ended = await listed_from(pages, begin)
+            except Unavailable as error:
+                left -= 1
+                if not left:
+                    raise
+                print(f"The Alert API does not answer ({error}); asked again in {pause:.0f} s.", file=sys.stderr)
+                await asyncio.sleep(pause)
+                continue
             self.listed |= {each.uuid.lower(): each for each in listed}
 
     def note(self, record: Record, *, enriched: bool) -> None:
