@@ -19,10 +19,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import orjson
 
 from bench import stream_load
+from bench.webhook_sender import Sender
 from events.settings import KafkaSettings
 from ops import topics
 from sandbox import bodies, plan
@@ -31,7 +31,6 @@ from sandbox.pipeline import healthy
 from sandbox.supervisor import Supervisor
 
 PARTITIONS = 4
-CONNECTIONS = 32
 COMMUNITY = "5b1f6f0a-93d4-4c0e-8d52-1f0a7c3e9b24"
 WARM_UP = 3.0
 """Seconds whose webhooks are not counted."""
@@ -64,44 +63,17 @@ class Receiver:
         writer.close()
 
 
-class Sender:
-    """Posts each webhook when it is due, on the next connection that is free."""
+class Alerts:
+    """Bodies about new alerts, numbered, and when each was due."""
 
-    def __init__(self, hook_url):
-        self._url = httpx.URL(hook_url)
-        self._free = asyncio.Queue()
-        self.due, self.refused = {}, 0
+    def __init__(self):
+        self.due, self.made = {}, 0
 
-    async def open(self):
-        """Open the connections."""
-        for _ in range(CONNECTIONS):
-            self._free.put_nowait(await asyncio.open_connection(self._url.host, self._url.port))
-
-    async def run(self, rate, seconds, first):
-        """Post for so long, numbering alerts from `first`; return how many were sent."""
-        began, posting, total = time.monotonic(), set(), int(rate * seconds)
-        for number in range(first, first + total):
-            due = began + (number - first) / rate
-            if (early := due - time.monotonic()) > 0:
-                await asyncio.sleep(early)
-            uuid = stream_load.alert_uuid(number)
-            ids = {"uuid": uuid, "short_id": f"AL{number}"}
-            body = orjson.dumps(bodies.body("alert", "created", ids, at=time.time_ns() // 1000, community=COMMUNITY))
-            self.due[uuid] = due
-            task = asyncio.create_task(self._post(body))
-            posting.add(task)
-            task.add_done_callback(posting.discard)
-        await asyncio.gather(*posting)
-        return total
-
-    async def _post(self, body):
-        reader, writer = await self._free.get()
-        head = f"POST {self._url.path} HTTP/1.1\r\nHost: {self._url.host}\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(re.search(rb"(?i)content-length: *(\d+)", answer)[1]))
-        self.refused += b" 200 " not in answer.partition(b"\r\n")[0]
-        self._free.put_nowait((reader, writer))
+    def __call__(self, due):
+        uuid = stream_load.alert_uuid(self.made)
+        ids = {"uuid": uuid, "short_id": f"AL{self.made}"}
+        self.due[uuid], self.made = due, self.made + 1
+        return orjson.dumps(bodies.body("alert", "created", ids, at=time.time_ns() // 1000, community=COMMUNITY))
 
 
 async def bench(folder, rates, seconds):
@@ -117,26 +89,26 @@ async def bench(folder, rates, seconds):
             try:
                 for room in (each for each in plan.rooms(site) if each.name != "archive"):
                     await supervisor.start(room, healthy(room))
-                sender, first = Sender(site.hook_url), 0
+                sender, alerts = Sender(site.hook_url), Alerts()
                 await sender.open()
                 for rate in rates:
-                    sent = await sender.run(rate, WARM_UP + seconds, first)
-                    counted = [stream_load.alert_uuid(n) for n in range(first + int(rate * WARM_UP), first + sent)]
-                    first += sent
-                    delays, missing = await _arrived(receiver, sender, counted)
+                    first = alerts.made + int(rate * WARM_UP)
+                    await sender.run(rate, int(rate * (WARM_UP + seconds)), alerts)
+                    counted = [stream_load.alert_uuid(number) for number in range(first, alerts.made)]
+                    delays, missing = await _arrived(receiver, alerts.due, counted)
                     figures |= _spread(rate, delays)
                     well = well and not missing and not sender.refused
                     print(f"  {rate:g}/s: {len(delays)} arrived, {missing} missing", file=sys.stderr, flush=True)
             finally:
                 await supervisor.stop()
-    return figures | {"missing": first - len(receiver.at), "repeated": receiver.repeated}, well
+    return figures | {"missing": alerts.made - len(receiver.at), "repeated": receiver.repeated}, well
 
 
-async def _arrived(receiver, sender, counted):
+async def _arrived(receiver, due, counted):
     end = time.monotonic() + SETTLE
     while (missing := sum(uuid not in receiver.at for uuid in counted)) and time.monotonic() < end:
         await asyncio.sleep(0.5)
-    return [receiver.at[uuid] - sender.due[uuid] for uuid in counted if uuid in receiver.at], missing
+    return [receiver.at[uuid] - due[uuid] for uuid in counted if uuid in receiver.at], missing
 
 
 def _spread(rate, delays):

@@ -20,10 +20,11 @@ from bisect import bisect_left
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bench.webhook_sender import Sender
+from events.headers import RawHeaders
 from events.topics import Topics
 from sandbox import pipeline, plan
 from sandbox.traffic import Traffic
@@ -61,20 +62,19 @@ class Page:
 
 
 async def post(run, rate, seconds, *, mix=False):
-    """Post webhooks, of new alerts alone or of all a tenant sends; return when each new alert's was sent."""
-    sent, waiting, traffic = {}, set(), Traffic(run.tenant)
-    async with httpx.AsyncClient(trust_env=False, timeout=30, limits=httpx.Limits(max_connections=64)) as http:
-        began = time.time()
-        for number in range(int(rate * seconds)):
-            await asyncio.sleep(max(0.0, began + number / rate - time.time()))
-            body = traffic.next().body if mix else orjson.dumps(run.tenant.create_alert())
-            about = orjson.loads(body)
-            if (about.get("type"), about.get("action")) == ("alert", "created"):
-                sent.setdefault(about["attributes"]["uuid"], time.time())
-            task = asyncio.create_task(http.post(run.layout.hook_url, content=body))
-            waiting.add(task)
-            task.add_done_callback(waiting.discard)
-        await asyncio.gather(*waiting)
+    """Post webhooks, of new alerts alone or of all a tenant sends; return when each new alert's was due."""
+    sent, traffic, clock = {}, Traffic(run.tenant), time.time() - time.monotonic()
+
+    def make(due):
+        body = traffic.next().body if mix else orjson.dumps(run.tenant.create_alert())
+        about = orjson.loads(body)
+        if (about.get("type"), about.get("action")) == ("alert", "created"):
+            sent.setdefault(about["attributes"]["uuid"], clock + due)
+        return body
+
+    sender = Sender(run.layout.hook_url)
+    await sender.open()
+    await sender.run(rate, int(rate * seconds), make)
     return sent
 
 
@@ -88,7 +88,7 @@ def stored(database):
 
 
 async def appended(kafka):
-    """Return when each alert's enriched record was written, by the broker's clock."""
+    """Return when each alert's webhook came in, and when its enriched record was written by the broker's clock."""
     topic, found = Topics(kafka.topic_prefix).enriched, {}
     partitions = [TopicPartition(topic, number) for number in range(kafka.partitions)]
     consumer = AIOKafkaConsumer(
@@ -102,7 +102,8 @@ async def appended(kafka):
         while any([await consumer.position(each) < ends[each] for each in partitions]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
-                    found.setdefault(record.key.decode(), record.timestamp / 1000)
+                    received_at = RawHeaders.from_kafka(record.headers).received_at.timestamp()
+                    found.setdefault(record.key.decode(), (received_at, record.timestamp / 1000))
     finally:
         await consumer.stop()
     return found
@@ -161,9 +162,15 @@ def result(opened, sent, known, written, painted, rate):
     last = max(known.values(), default=0)
     current = [page for page in opened if page.heard(last) is not None]
     whole = spread([page.heard(known[each]) - at for each, at in sent.items() if each in known for page in current])
-    own = spread([page.heard(known[each]) - at for each, at in written.items() if each in known for page in current])
+    own = spread(
+        [page.heard(known[each]) - at for each, (_, at) in written.items() if each in known for page in current]
+    )
+    before = spread([written[each][0] - at for each, at in sent.items() if each in written])
+    between = spread([at - received_at for each, (received_at, at) in written.items() if each in sent])
     line = f"pages={len(opened)} current={len(current)} rps={rate:g} missing={missing}"
     line += f" p50_ms={whole[0]:.0f} p99_ms={whole[1]:.0f} inbox_p50_ms={own[0]:.0f} inbox_p99_ms={own[1]:.0f}"
+    line += f" ingest_p50_ms={before[0]:.0f} ingest_p99_ms={before[1]:.0f}"
+    line += f" stream_p50_ms={between[0]:.0f} stream_p99_ms={between[1]:.0f}"
     line += f" kb_per_page={statistics.fmean(page.bytes for page in opened) / 1000:.0f}"
     if painted:
         line += f" first_paint_ms={painted[0]:.0f} transfer_kb={painted[1] / 1000:.1f}"

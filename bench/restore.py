@@ -24,6 +24,7 @@ from sandbox.kafka import EmbeddedKafka
 from stream import compose
 from stream.cache import Answer
 from stream.compose import Finding
+from stream.main import collect_seldom
 from stream.marks import digest
 from stream.outbox import Outbox, Output
 from stream.restore import restore
@@ -92,6 +93,7 @@ async def measure(count):
             await fill(kafka, outbox, count)
             print(f"wrote {count:,} records in {time.perf_counter() - began:.1f} s")
             bare_seconds, records = await bare(kafka)
+            collect_seldom()  # as a worker does at its start
             seconds, state, held = await restored(kafka)
             assert len(state.marks) == count
             print(f"bare consumer {records / bare_seconds:10,.0f} records/s {bare_seconds:8.2f} s")

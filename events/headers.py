@@ -12,7 +12,12 @@ from events.trace import TRACEPARENT, well_formed
 URGENCY = "urgency"
 """Name of the header by which a reader knows what to read first."""
 
+FATE, LETTER = "ledger", "letter-offset"
+"""Headers of an entry in the dead letters topic that says what became of a letter. It lies behind its letter in the same
+partition, so that it never leaves before."""
+
 KafkaHeaders = Sequence[tuple[str, bytes]]
+_KINDS = frozenset(get_args(Kind))
 
 
 class RawHeaders(NamedTuple):
@@ -52,7 +57,7 @@ class RawHeaders(NamedTuple):
         kind = values.get("event-id-kind")
         return cls(
             event_id=values["event-id"],
-            kind=kind if kind in get_args(Kind) else "content",  # type: ignore[arg-type]
+            kind=kind if kind in _KINDS else "content",  # type: ignore[arg-type]
             delivery_id=values.get("delivery-id", ""),
             received_at=received_at,
             tenant=values.get("tenant", "default"),

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -24,6 +24,9 @@ LOOK_FOR_PARTITIONS = 30.0
 
 TELL_GROUP = 2.0
 """Seconds between two commits to the group: only so that its lag can be seen, the store's word counts."""
+
+FAREWELL = 2.0
+"""Seconds the group's coordinator has for the last of them."""
 
 log = structlog.get_logger()
 
@@ -49,7 +52,9 @@ class Feeder:
         self._enriched, self._receipts = names.enriched, names.deliveries
         self._positions: dict[TopicPartition, int] = {}
         self._looked_at = 0.0
+        self._looking: asyncio.Task[list[TopicPartition]] | None = None
         self._told_at = 0.0
+        self._telling: asyncio.Task[None] | None = None
         self._told: dict[TopicPartition, int] = {}
         self.read_at = 0.0
         """When records, or the news that there are none, were last read; monotonic seconds."""
@@ -78,21 +83,32 @@ class Feeder:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        errands: list[asyncio.Task[Any]] = [each for each in (self._telling, self._looking) if each]
+        for errand in errands:
+            errand.cancel()
+        if error is None or isinstance(error, asyncio.CancelledError):
+            # The group's lag is looked at while nobody reads, too; what is not surely written is not told.
+            errands.append(asyncio.create_task(self._tell_group(self._positions)))
+        if errands:
+            # The client takes its time to hear that it is cancelled.
+            done, pending = await asyncio.wait(errands, timeout=FAREWELL)
+            untold = [repr(each.exception()) for each in done if not each.cancelled() and each.exception()]
+            if untold or pending:
+                log.info("farewell_untold", reasons=untold, unanswered=len(pending))
+            for errand in pending:
+                errand.cancel()
         await self._consumer.stop()
 
     async def step(self) -> Step:
         """Read once and write; tell what there was. Raises NotReady when records are gone."""
+        await self._errands()
         try:
             batch = await self._consumer.getmany(timeout_ms=200, max_records=1000)
         except OffsetOutOfRangeError:
             await self._place()
             return Step()
         self.read_at = time.monotonic()
-        done = await asyncio.to_thread(self._take, batch) if batch else Step()
-        await self._tell_group()
-        if time.monotonic() - self._looked_at > LOOK_FOR_PARTITIONS:
-            await self._look_for_partitions()
-        return done
+        return await asyncio.to_thread(self._take, batch) if batch else Step()
 
     def _take(self, records: dict[TopicPartition, list[ConsumerRecord]]) -> Step:
         batch = Batch()
@@ -122,11 +138,25 @@ class Feeder:
                 "unreadable", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error)
             )
 
-    async def _look_for_partitions(self) -> None:
-        """Place the consumer anew only where there are new ones: what it has fetched would be thrown away."""
-        self._looked_at = time.monotonic()
-        if set(await _partitions(self._kafka, self._enriched, self._receipts)) != set(self._positions):
-            await self._place()
+    async def _errands(self) -> None:
+        """Begin what is due, and take up what is done: nothing that came waits for the cluster's answer."""
+        if self._looking and self._looking.done():
+            found, self._looking = self._looking.result(), None
+            # Only where there are new ones: what the consumer has fetched would be thrown away.
+            if set(found) != set(self._positions):
+                await self._place()
+        if not self._looking and time.monotonic() - self._looked_at > LOOK_FOR_PARTITIONS:
+            self._looked_at = time.monotonic()
+            self._looking = asyncio.create_task(_partitions(self._kafka, self._enriched, self._receipts))
+        if self._telling and self._telling.done():
+            self._telling.result()
+            self._telling = None
+        if not self._telling and time.monotonic() - self._told_at > TELL_GROUP:
+            self._told_at = time.monotonic()
+            # The consumer's own position passes transaction markers, where nothing waits to be written.
+            offsets = {each: await self._consumer.position(each) for each in self._positions}
+            if offsets != self._told:
+                self._telling = asyncio.create_task(self._tell_group(offsets))
 
     async def _place(self) -> None:
         """Assign every partition there is, at the store's position; those added later begin at their start."""
@@ -162,16 +192,10 @@ class Feeder:
         found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, since))
         return {p: found[p].offset if found[p] else ends[p] for p in partitions}
 
-    async def _tell_group(self) -> None:
-        if time.monotonic() - self._told_at < TELL_GROUP:
-            return
-        self._told_at = time.monotonic()
+    async def _tell_group(self, offsets: dict[TopicPartition, int]) -> None:
         try:
-            # The consumer's own position passes transaction markers, where nothing waits to be written.
-            offsets = {each: await self._consumer.position(each) for each in self._positions}
-            if offsets != self._told:
-                await self._consumer.commit(offsets)
-                self._told = offsets
+            await self._consumer.commit(offsets)
+            self._told = offsets
         except (CommitFailedError, IllegalStateError) as error:
             log.info("commit_refused", reason=repr(error))
 

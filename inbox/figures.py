@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from inbox import runbook
+
 UNAVAILABLE = "tocsin_sink_unavailable"
 
 
@@ -15,7 +17,7 @@ class Figure:
     label: str
     value: str
     entry: str = ""
-    """The runbook entry, where the figure says something is wrong."""
+    """The runbook entry's anchor, where the figure says something is wrong."""
     bad: bool = False
 
 
@@ -37,8 +39,8 @@ class _Shown:
 _SHOWN = (
     _Shown("tocsin_ingest_accepted_total", "accepted", counts=True),
     _Shown("tocsin_ingest_rejected_total", "refused", counts=True),
-    _Shown("tocsin_ingest_spool_open", "spooling, Kafka is away", entry="spool", bad=True, words=("no", "yes")),
-    _Shown("tocsin_ingest_spool_events", "waiting in the spool", entry="spool"),
+    _Shown("tocsin_ingest_spool_open", "spooling, Kafka is away", entry=runbook.SPOOL, bad=True, words=("no", "yes")),
+    _Shown("tocsin_ingest_spool_events", "waiting in the spool", entry=runbook.SPOOL),
     _Shown("tocsin_stream_enriched_total", "enriched", counts=True),
     _Shown("tocsin_stream_deduplicated_total", "deduplicated", counts=True),
     _Shown("tocsin_stream_pending", "waiting for details"),
@@ -46,16 +48,20 @@ _SHOWN = (
     _Shown("tocsin_stream_api_calls_total", "API calls", counts=True),
     _Shown("tocsin_stream_api_calls_left_per_second", "calls left in the budget", unit=" /s", digits=1),
     _Shown(
-        "tocsin_stream_breaker_open", "breaker of the Alert API", entry="breaker", bad=True, words=("closed", "open")
+        "tocsin_stream_breaker_open",
+        "breaker of the Alert API",
+        entry=runbook.BREAKER,
+        bad=True,
+        words=("closed", "open"),
     ),
-    _Shown("tocsin_stream_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
+    _Shown("tocsin_stream_dead_letters_total", "buried since its start"),
     _Shown("tocsin_sink_delivered_total", "delivered", counts=True),
     _Shown("tocsin_sink_unmatched_total", "matched by no rule", counts=True),
-    _Shown(UNAVAILABLE, "cannot be reached", entry="unavailable", bad=True, words=("no", "yes")),
-    _Shown("tocsin_sink_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
+    _Shown(UNAVAILABLE, "cannot be reached", entry=runbook.UNREACHED, bad=True, words=("no", "yes")),
+    _Shown("tocsin_sink_dead_letters_total", "buried since its start"),
     _Shown("tocsin_archive_rows_total", "archived", counts=True),
     _Shown("tocsin_archive_oldest_buffered_seconds", "oldest not yet archived", unit=" s"),
-    _Shown("tocsin_archive_dead_letters_total", "dead letters", entry="dead-letters", counts=True),
+    _Shown("tocsin_archive_dead_letters_total", "buried since its start"),
 )
 
 _LARGEST = {"tocsin_archive_oldest_buffered_seconds"}

@@ -12,7 +12,7 @@ from inbox.access import holds_link
 from inbox.database import Database
 from inbox.pipeline import AWAY, Pipeline
 from inbox.rendering import Pages
-from inbox.runbook import ENTRIES
+from inbox.runbook import entries
 
 RECENT = 20.0
 """Seconds old the look may be that the bar of every page shows."""
@@ -31,7 +31,7 @@ def glance(database: Database, pages: Pages, pipeline: Pipeline) -> APIRouter:
         shown: dict[str, Any] = {"glance": await pipeline.look(), "AWAY": AWAY}
         if fragment:
             return HTMLResponse(pages.page("glance.html", **shown))
-        shown |= {"reader": request.state.reader, "leaves": holds_link(request.headers), "runbook": ENTRIES}
+        shown |= {"reader": request.state.reader, "leaves": holds_link(request.headers), "runbook": entries()}
         count = await run_in_threadpool(unread, request.state.reader)
         return HTMLResponse(pages.page("pipeline.html", unread=count, **shown))
 

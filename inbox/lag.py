@@ -97,12 +97,13 @@ class Lags:
         try:
             found = await self._consumer.getmany(timeout_ms=PATIENCE)
         except OffsetOutOfRangeError:  # retention moved on meanwhile: this group's next look counts what it lost
-            self._consumer.unsubscribe()
             return {}
+        finally:
+            # Fetch no more. Not `unsubscribe`: a client that is closed right after it never ends.
+            self._consumer.pause(*starts)
         seen: dict[TopicPartition, tuple[int, float | None]] = {}
         for partition, start in starts.items():
             records = found.get(partition, [])
             if records or await self._consumer.position(partition) > start:
                 seen[partition] = (len(records), records[0].timestamp / 1000 if records else None)
-        self._consumer.unsubscribe()
         return seen

@@ -1,12 +1,18 @@
-"""The rows of the page: newest first, a page at a time by key, and what changed since."""
+"""The rows of the page: newest first, a page at a time by key, and what changed since.
+
+A burst stands where its newest alert came, and shows the newest of its most urgent ones: what the row says, and what it
+opens, is the alert that its colour is about.
+"""
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
 from inbox.filters import Filters
 
 PAGE = 50
 FAR = 2000
+TOUCHED = 200
 """Changes after which a page is better loaded anew than told what changed."""
 
 LIVE = 30
@@ -20,7 +26,7 @@ _UNREAD = (
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of the page, newest first; each is a thread, the newest of its burst."""
+    """Some rows of the page, newest first; each is a thread, the most urgent of its burst."""
 
     rows: list[sqlite3.Row]
     more: bool
@@ -29,6 +35,8 @@ class Rows:
     """The clock's reading at which this was true."""
     gone: tuple[int, ...] = ()
     """Rows a page may still show that no longer are, or no longer match."""
+    touched: tuple[int, ...] = ()
+    """The newest of the threads that changed, whatever the filters: one of them may be open."""
     far: bool = False
     """Whether too much changed to tell."""
 
@@ -52,7 +60,7 @@ class Listing:
         where, values = self._where("t")
         unread = _UNREAD.format("t") if self._reader else "1"
         sql = (
-            f"SELECT t.*, t.id AS row, 1 AS members, t.urgency AS worst, {unread} AS unread FROM threads t "  # noqa: S608
+            f"SELECT t.*, t.id AS row, 1 AS members, {unread} AS unread FROM threads t "  # noqa: S608
             f"WHERE t.{self._group} = ? AND {where} ORDER BY t.newest DESC"
         )
         rows = connection.execute(sql, [*self._who(), burst, *values]).fetchall()
@@ -72,7 +80,10 @@ class Listing:
         wanted = [group["row"] for group in groups[:LIVE]]
         condition = f"t.{self._group} IN ({', '.join('?' * len(wanted))})"
         rows = self._select(connection, condition, wanted, LIVE) if wanted else []
-        return Rows(rows, len(groups) > LIVE, now, self._gone(connection, after))
+        touched = connection.execute(
+            "SELECT id FROM threads WHERE changed > ? ORDER BY changed DESC LIMIT ?", (after, TOUCHED)
+        ).fetchall()
+        return Rows(rows, len(groups) > LIVE, now, self._gone(connection, after), tuple(row["id"] for row in touched))
 
     def unread(self, connection: sqlite3.Connection, up_to: int) -> list[int]:
         """Return the threads that match, newest first, and that the reader has not read, as the clock stood at `up_to`."""
@@ -112,19 +123,21 @@ class Listing:
         )
         unread = _UNREAD.format("t" if self._alone else "m") if self._reader else "1"
         if self._alone:
-            counted = f"1 AS members, t.urgency AS worst, {unread} AS unread"
-            counted_values = self._who()
+            columns, shown = f"1 AS members, {unread} AS unread, t.*", "t.id"
+            bound: list[Any] = [*self._who(), *parameters, *values]
         else:
-            counted = (
+            columns = (
                 f"(SELECT count(*) FROM threads m WHERE {same}) AS members, "  # noqa: S608 - our names only
-                f"(SELECT max(m.urgency) FROM threads m WHERE {same}) AS worst, "
-                f"(SELECT count(*) FROM threads m WHERE {same} AND {unread}) AS unread"
+                f"(SELECT count(*) FROM threads m WHERE {same} AND {unread}) AS unread, s.*"
             )
-            counted_values = [*member_values * 3, *self._who()]
-        inner_values = [*parameters, *values, *([] if self._alone else member_values)]
-        columns = f"t.*, t.{self._group} AS row, {counted}"
-        sql = f"SELECT {columns} FROM threads t WHERE t.id IN ({inner}) ORDER BY t.newest DESC"  # noqa: S608
-        return connection.execute(sql, [*counted_values, *inner_values]).fetchall()
+            shown = f"(SELECT m.id FROM threads m WHERE {same} ORDER BY m.urgency DESC, m.newest DESC LIMIT 1)"  # noqa: S608
+            bound = [*member_values * 2, *self._who(), *member_values, *parameters, *values, *member_values]
+        # Of two columns of one name the first counts: when something came is of the whole burst.
+        sql = (
+            f"SELECT t.newest, t.last_at, t.{self._group} AS row, {columns} FROM threads t "  # noqa: S608
+            f"JOIN threads s ON s.id = {shown} WHERE t.id IN ({inner}) ORDER BY t.newest DESC"
+        )
+        return connection.execute(sql, bound).fetchall()
 
     def _who(self) -> list[str]:
         return [self._reader, self._reader] if self._reader else []

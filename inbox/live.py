@@ -1,24 +1,21 @@
-"""Live messages: one channel per set of filters, each message made once and sent to every page of the channel."""
+"""Live messages: what every open page is told, from the moment at which it last knew everything."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from inbox import metrics, reading, urgent
+from inbox.channel import WAITING, Channel, Make, Queue, put, rest
 from inbox.database import Database
 from inbox.filters import Filters
 from inbox.listing import Listing, clock
 from inbox.messages import changes, sse
 from inbox.rendering import Pages
 
-TICK = 0.1
-"""Seconds between two messages of a channel; the first after a silence goes at once."""
-
 COUNT_EVERY = 1.0
 HEARTBEAT = 15.0
-"""Seconds of silence after which a page is told that the connection lives."""
+"""Seconds between two words to every page that the connection lives."""
 
 RECHECK = 5.0
 """Seconds after which a stream asks again whether its reader is still let in: a link may have been taken back."""
@@ -26,13 +23,7 @@ RECHECK = 5.0
 DELIVERED = 1000
 """Threads with new receipts told of at once; a page shows one of them."""
 
-WAITING = 32
-"""Messages a slow page may have waiting; then its connection is closed, and it resumes where it was."""
-
 LetIn = Callable[[], bool]
-Queue = asyncio.Queue[bytes | None]
-Make = Callable[[int, int | None], tuple[bytes, int]]
-"""Makes the message about what changed since a reading of the clock, and became urgent since another."""
 
 
 class Live:
@@ -47,7 +38,7 @@ class Live:
         self._readers: dict[str, set[Queue]] = {}
         self._counted: dict[str, int] = {}
         self._changed = asyncio.Event()
-        self._counter: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._delivered: set[int] = set()
         self._broken = asyncio.Event()
         self._error: BaseException | None = None
@@ -71,16 +62,16 @@ class Live:
         self._closed = True
         for queues in self._readers.values():
             for queue in queues:
-                _put(queue, None)
+                put(queue, None)
         for channel in self._channels.values():
             channel.stop()
-        if self._counter:
-            self._counter.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     def seen(self, reader: str, message: dict[str, Any]) -> None:
         """Tell the reader's other pages what was marked."""
         for queue in self._readers.get(reader, ()):
-            _put(queue, sse("seen", message))
+            put(queue, sse("seen", message))
         self._counted.pop(reader, None)
         self._changed.set()
 
@@ -106,7 +97,7 @@ class Live:
             yield self._beat()
             checked = time.monotonic()
             while not self._closed:
-                message = await self._next(queue)
+                message = await queue.get()
                 if time.monotonic() - checked >= RECHECK:
                     if not let_in():
                         return
@@ -122,12 +113,6 @@ class Live:
                 channel.stop()
                 self._channels.pop(channel.key, None)
 
-    async def _next(self, queue: Queue) -> bytes | None:
-        try:
-            return await asyncio.wait_for(queue.get(), HEARTBEAT)
-        except TimeoutError:
-            return self._beat()
-
     def _beat(self) -> bytes:
         return sse("beat", {"trouble": self._trouble()})
 
@@ -137,16 +122,20 @@ class Live:
             self._error = error
             self._broken.set()
 
-    def _channel(self, filters: Filters, reader: str) -> "Channel":
+    def _channel(self, filters: Filters, reader: str) -> Channel:
         key = (filters.address(), reader if filters.state else "")
         if key not in self._channels:
             with self._database.reading() as connection:
                 now = clock(connection)
-            self._channels[key] = Channel(key, self._messages(filters, key[1]), now, self._ended)
-        if self._counter is None:
-            self._counter = asyncio.create_task(self._count(), name="unread counts")
-            self._counter.add_done_callback(self._ended)
+            self._channels[key] = Channel(key, self._messages(filters, key[1]), now, self._ended, self._rest)
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(each) for each in (self._count(), self._live())]
+            for task in self._tasks:
+                task.add_done_callback(self._ended)
         return self._channels[key]
+
+    def _rest(self) -> float:
+        return rest(sum(map(len, self._readers.values())), len(self._channels))
 
     def _messages(self, filters: Filters, reader: str) -> Make:
         def made(after: int, rung: int | None = None) -> tuple[bytes, int]:
@@ -168,64 +157,26 @@ class Live:
                 if self._counted.get(reader) != count:
                     self._counted[reader] = count
                     for queue in self._readers[reader]:
-                        _put(queue, sse("unread", {"count": count}))
+                        put(queue, sse("unread", {"count": count}))
             await asyncio.sleep(COUNT_EVERY)
+
+    async def _live(self) -> None:
+        """Tell every page that it is not forgotten: one clock for all, where a timer for each message costs more."""
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            self._tell_all(self._beat())
+
+    def _tell_all(self, message: bytes) -> None:
+        for queues in self._readers.values():
+            for queue in queues:
+                put(queue, message)
 
     def _tell_delivered(self) -> None:
         if not self._delivered:
             return
-        message = sse("delivered", {"threads": sorted(self._delivered, reverse=True)[:DELIVERED]})
+        self._tell_all(sse("delivered", {"threads": sorted(self._delivered, reverse=True)[:DELIVERED]}))
         self._delivered = set()
-        for queues in self._readers.values():
-            for queue in queues:
-                _put(queue, message)
 
     def _unread(self, reader: str) -> int:
         with self._database.reading() as connection:
             return reading.unread(connection, reader)
-
-
-class Channel:
-    """The pages with the same filters, and the task that tells them what changed."""
-
-    def __init__(
-        self,
-        key: tuple[str, str],
-        message: Make,
-        now: int,
-        ended: Callable[[asyncio.Task[None]], None],
-    ) -> None:
-        self.key = key
-        self.message = message
-        self.queues: set[Queue] = set()
-        self.changed = asyncio.Event()
-        self._now = now
-        self._task = asyncio.create_task(self._run(), name=f"channel {key[0]}")
-        self._task.add_done_callback(ended)
-
-    def stop(self) -> None:
-        """End the task."""
-        self._task.cancel()
-
-    async def _run(self) -> None:
-        while True:
-            await self.changed.wait()
-            self.changed.clear()
-            before = self._now
-            message, self._now = await asyncio.to_thread(self.message, before, None)
-            if self._now != before:
-                metrics.MESSAGES.inc()
-                for queue in self.queues:
-                    _put(queue, message)
-            await asyncio.sleep(TICK)
-
-
-def _put(queue: Queue, message: bytes | None) -> None:
-    """Queue a message; a page that is too slow is cut off instead, and comes back with the last id it heard."""
-    if queue.full():
-        metrics.DROPPED.inc()
-        while not queue.empty():
-            queue.get_nowait()
-        message = None
-    with contextlib.suppress(asyncio.QueueFull):
-        queue.put_nowait(message)

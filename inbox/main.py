@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
-from inbox import lag_watch, links
+from inbox import lag_watch, letters, links
 from inbox.access import Access
 from inbox.admin import create_admin
 from inbox.database import Database
@@ -82,7 +82,8 @@ class _Inbox:
         pages = Pages()
         self._live = Live(database, pages, trouble=self._silence)
         self._store = Store(database, settings.burst.total_seconds())
-        pipeline = Pipeline(settings.room_addresses(), kafka)
+        self._letters = letters.Letters()
+        pipeline = Pipeline(settings.room_addresses(), kafka, self._letters)
         self._app = create_app(database, access, pages, self._live, pipeline)
         self._feeder: Feeder | None = None
         self._born = time.monotonic()
@@ -99,6 +100,7 @@ class _Inbox:
             sweeping = asyncio.create_task(self._sweep(), name="sweeper")
             watching = (
                 asyncio.create_task(lag_watch.run(self._kafka), name="lag"),
+                asyncio.create_task(letters.run(self._kafka, self._letters), name="letters"),
                 asyncio.create_task(self._live.watch(), name="pages"),
             )
             serving = [

@@ -14,7 +14,11 @@ def changes(found: Rows, html: str, risen: dict[str, Any] | None) -> bytes:
     """
     if found.far:
         return sse("reset", {"clock": found.clock, "urgent": risen}, found.clock)
-    return sse("rows", {"html": html, "gone": found.gone, "more": found.more, "urgent": risen}, found.clock)
+    return sse(
+        "rows",
+        {"html": html, "gone": found.gone, "more": found.more, "urgent": risen, "threads": found.touched},
+        found.clock,
+    )
 
 
 def sse(event: str, data: dict[str, Any], number: int | None = None) -> bytes:

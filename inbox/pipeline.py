@@ -9,8 +9,10 @@ import httpx
 from aiokafka.errors import KafkaError
 
 from events.settings import KafkaSettings
+from inbox import runbook
 from inbox.figures import UNAVAILABLE, Figure, figures, targets
 from inbox.lag import FEW, Lag, Lags
+from inbox.letters import Letters
 from inbox.rooms import Answer, ask
 
 State = Literal["well", "watch", "wrong"]
@@ -52,6 +54,9 @@ class Glance:
     kafka: str
     """What is wrong with Kafka, "" for nothing."""
     targets: list[Room] = field(default_factory=list)
+    letters: list[tuple[str, str, int]] | None = None
+    """Stage, target and number of the dead letters nobody has dealt with; None while they are being counted."""
+    more_letters: bool = False
 
     @property
     def state(self) -> State:
@@ -59,14 +64,15 @@ class Glance:
         states = {tile.state for tile in (*self.rooms, *self.targets)} | {state for _, state in self.lags}
         if self.kafka == AWAY or "wrong" in states:
             return "wrong"
-        return "watch" if "watch" in states else "well"
+        return "watch" if "watch" in states or self.letters else "well"
 
 
 class Pipeline:
     """Look at the rooms and the groups; what does not answer is shown as such, never an error."""
 
-    def __init__(self, rooms: dict[str, str], kafka: KafkaSettings) -> None:
+    def __init__(self, rooms: dict[str, str], kafka: KafkaSettings, letters: Letters | None = None) -> None:
         self._rooms = rooms
+        self._letters = letters or Letters()
         self._kafka = kafka
         self._before: dict[str, tuple[float, Answer]] = {}
         self._lags: list[Lag] = []
@@ -97,13 +103,20 @@ class Pipeline:
         tiles = [tile for of_room in rooms for tile in of_room]
         lags = [(lag, _lateness(lag)) for lag in self._lags]
         of_targets = [tile for tile in tiles if tile.target]
-        return Glance([tile for tile in tiles if not tile.target], lags, self._kafka_says, of_targets)
+        return Glance(
+            [tile for tile in tiles if not tile.target],
+            lags,
+            self._kafka_says,
+            of_targets,
+            self._letters.counts() if self._letters.current else None,
+            self._letters.more,
+        )
 
     async def _room(self, http: httpx.AsyncClient, name: str, url: str) -> list[Room]:
         """Return the room's tile, and one for each target it serves."""
         found = await ask(http, url)
         if not found.answered:
-            return [Room(name, "wrong", "does not answer", entry="room-away")]
+            return [Room(name, "wrong", "does not answer", entry=runbook.AWAY)]
         now = time.monotonic()
         before, self._before[name] = self._before.get(name), (now, found)
         if before and (now - before[0] > STALE or before[1].answered != found.answered):
@@ -130,12 +143,16 @@ class Pipeline:
 
 def _room(name: str, found: Answer, shown: list[Figure]) -> Room:
     if found.silent:
-        return Room(name, "wrong", f"{found.silent} of {found.asked} does not answer", shown, "room-away")
+        return Room(name, "wrong", f"{found.silent} of {found.asked} does not answer", shown, runbook.AWAY)
     if found.not_ready:
-        return Room(name, "wrong", found.not_ready, shown, "not-ready")
+        return Room(name, "wrong", found.not_ready, shown, runbook.AWAY)
     away = [target for target, samples in targets(found.samples).items() if samples.get(UNAVAILABLE)]
     tile = _tile(name, shown, "ready" if found.asked == 1 else f"{found.asked} ready")
-    return replace(tile, says=f"cannot reach {', '.join(away)}"[:200]) if away and tile.entry == "unavailable" else tile
+    return (
+        replace(tile, says=f"cannot reach {', '.join(away)}"[:200])
+        if away and tile.entry == runbook.UNREACHED
+        else tile
+    )
 
 
 def _tile(name: str, shown: list[Figure], well: str) -> Room:

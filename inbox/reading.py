@@ -24,11 +24,15 @@ def known(connection: sqlite3.Connection, reader: str) -> bool:
     return connection.execute("SELECT 1 FROM readers WHERE name = ?", (reader,)).fetchone() is not None
 
 
-def mark(connection: sqlite3.Connection, reader: str, threads: list[int], *, read: bool) -> None:
-    """Mark threads read as they are now, or unread."""
+def mark(connection: sqlite3.Connection, reader: str, threads: list[int], *, read: bool, up_to: int = 0) -> None:
+    """Mark threads read as they were when the clock stood at `up_to`, or unread: what came since was not seen."""
+    # A page that is behind the others, or behind "mark all", must not make unread again what was read there.
     connection.executemany(
-        "INSERT OR REPLACE INTO seen SELECT ?, id, CASE WHEN ? THEN newest ELSE 0 END FROM threads WHERE id = ?",
-        [(reader, read, thread) for thread in threads],
+        "INSERT INTO seen SELECT ?1, id, CASE WHEN ?2 THEN "
+        "max(1, min(newest, ?3), coalesce((SELECT read_up_to FROM readers WHERE name = ?1), 0)) ELSE 0 END "
+        "FROM threads WHERE id = ?4 ON CONFLICT (reader, thread) DO UPDATE SET "
+        "newest = CASE WHEN excluded.newest = 0 THEN 0 ELSE max(seen.newest, excluded.newest) END",
+        [(reader, read, up_to, thread) for thread in threads],
     )
 
 

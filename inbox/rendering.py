@@ -1,6 +1,7 @@
 """Templates: autoescaped, strict, and without a way to anything but what they are given."""
 
 import hashlib
+import re
 import time
 from datetime import UTC, datetime
 from functools import cache
@@ -10,11 +11,13 @@ from typing import Any
 import jinja2
 import markupsafe
 
+from inbox import runbook
 from inbox.filters import NAMES, Filters
 from inbox.listing import Rows
 from inbox.notification import level
 
 WORDS = {name: name.capitalize() for name in NAMES}
+_MARKED = re.compile(r"`([^`]+)`|\[([^\]]+)\]\(([^)]+)\)")
 _STEPS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -36,9 +39,9 @@ class Pages:
             "level": level,
             "words": WORDS.get,
             "kind": kind,
-            "commands": commands,
+            "sentence": sentence,
         }
-        self._environment.globals |= {"asset": asset, "NAMES": NAMES, "WORDS": WORDS}
+        self._environment.globals |= {"asset": asset, "RUNBOOK": runbook, "NAMES": NAMES, "WORDS": WORDS}
 
     def page(self, name: str, **values: Any) -> str:
         """Render a template."""
@@ -63,12 +66,21 @@ def kind(types: str) -> str:
     return "Case" if ",case," in types else "Report" if ",content-proposal," in types else "Event"
 
 
-def commands(text: str) -> markupsafe.Markup:
-    """Set the commands between back-ticks in a runbook's sentence apart."""
-    parts = markupsafe.escape(text).split("`")
-    return markupsafe.Markup("").join(
-        markupsafe.Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
-    )
+def sentence(text: str) -> markupsafe.Markup:
+    """Write a sentence of the runbook: commands set apart, other entries linked, other pages named."""
+    text = text[:1].upper() + text[1:]
+    out, end = markupsafe.Markup(""), 0
+    for found in _MARKED.finditer(text):
+        out += text[end : found.start()]
+        end = found.end()
+        command, said, address = found.groups()
+        if command:
+            out += markupsafe.Markup("<code>{}</code>").format(command)
+        elif address.startswith("#"):
+            out += markupsafe.Markup('<a href="{}">{}</a>').format(address, runbook.title(said))
+        else:
+            out += f"docs/{address}" if said == address else f"{said} (docs/{address})"
+    return out + text[end:]
 
 
 def moment(seconds: float) -> str:

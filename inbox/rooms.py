@@ -34,7 +34,7 @@ class Answer:
 async def ask(http: httpx.AsyncClient, url: str) -> Answer:
     """Ask every process of the room at an address; what does not answer is silent, never an error."""
     base = httpx.URL(url)
-    addresses = await _addresses(base)
+    addresses = await every_address(base)
     said = await asyncio.gather(*(_one(http, base, address) for address in addresses))
     found = {address: each for address, each in zip(addresses, said, strict=True) if each is not None}
     troubled = [reason for reason, _ in found.values() if reason]
@@ -47,7 +47,7 @@ async def ask(http: httpx.AsyncClient, url: str) -> Answer:
     )
 
 
-async def _addresses(url: httpx.URL) -> list[str]:
+async def every_address(url: httpx.URL) -> list[str]:
     """Return the hosts to ask: all that a name stands for, as behind a headless service, else the one that is written.
 
     Of a name with addresses of both kinds one kind is asked: they are the same processes, as with `localhost`.

@@ -1,80 +1,72 @@
-"""What a red state on the pipeline page means, and what to do."""
+"""What a red state on the pipeline page means, and what to do: docs/runbook.md, which the package carries as data.
 
-from dataclasses import dataclass
+`python -m inbox.runbook` writes the data anew after the page was changed.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "runbook.md"
+DATA = Path(__file__).parent / "pages" / "runbook.json"
+
+AWAY, KAFKA, LAG, LETTERS = "tocsinroomdown", "tocsinkafkaaway", "tocsingrouplate", "tocsindeadletters"
+SPOOL, UNREACHED, BREAKER = "tocsinspoolinuse", "tocsintargetunavailable", "tocsinalertapibreakeropen"
+
+_ENTRY = re.compile(r"^## (Tocsin\w+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_PART = re.compile(r"^\* \*\*(\w+)\*\*: (.*?)(?=^\* |\Z)", re.MULTILINE | re.DOTALL)
+_WORD = re.compile(r"[A-Z][a-z]+")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of the runbook; `#name` is its address on the page."""
+    """One entry of the runbook."""
 
-    title: str
-    meaning: str
-    todo: tuple[str, ...]
+    name: str
+    symptom: str
+    check: str
+    cure: str
+
+    @property
+    def anchor(self) -> str:
+        """Its address on the page, as in the docs."""
+        return self.name.lower()
+
+    @property
+    def title(self) -> str:
+        """Its name as people write it."""
+        return title(self.name)
 
 
-ENTRIES: dict[str, Entry] = {
-    "room-away": Entry(
-        "A room does not answer",
-        "Its private port is closed or slow. Nothing is lost meanwhile: webhooks wait in the spool, records in Kafka.",
-        (
-            "Look whether the process runs, and what its log ends with.",
-            "Where it runs elsewhere, tell this page with INBOX_ROOMS.",
-            "Started again, it goes on where it stopped.",
-        ),
-    ),
-    "not-ready": Entry(
-        "A room is not ready",
-        "It runs, but cannot do its work just now; the reason is what it says about itself.",
-        (
-            "A reason that names Kafka passes when the cluster is back.",
-            "Any other reason names a setting or a file to correct; `tocsin doctor` looks at all of them.",
-        ),
-    ),
-    "kafka-away": Entry(
-        "Kafka does not answer",
-        "No lag can be read. Ingest goes on into its spool and answers senders as before.",
-        (
-            "Look at the brokers; `tocsin doctor` says what they answer.",
-            "Nothing has to be repeated afterwards: rooms read on from their offsets.",
-        ),
-    ),
-    "lag": Entry(
-        "A group falls behind",
-        "Records are read slower than they come, or not at all. The oldest one waits longer than it should.",
-        (
-            "`tocsin targets list` shows what waits for each target, and where it stands.",
-            "A target that is unavailable holds only itself up; its backlog is delivered when it answers again.",
-            "A stream that falls behind needs another worker, up to one per partition.",
-            "Retention bounds the wait: the enriched topic keeps 30 days, the raw topic 14.",
-        ),
-    ),
-    "spool": Entry(
-        "Webhooks wait in the spool",
-        "Kafka did not acknowledge in time, so they were written to this host's disk. They follow in order.",
-        ("Look at the brokers, not at ingest.", "When the spool is full, senders get 503 and events can be lost."),
-    ),
-    "unavailable": Entry(
-        "A target cannot be reached",
-        "Its address refuses or does not answer. Events wait in Kafka, urgent ones go first when it is back.",
-        (
-            "Open the target's own status page.",
-            "`tocsin targets list` shows what waits for it.",
-            "Was its address or secret changed? Correct it in the rules file.",
-        ),
-    ),
-    "breaker": Entry(
-        "The Alert API is given a rest",
-        "Two errors came within ten seconds, so calls pause; the vendor's firewall blocks who goes on. Notifications "
-        "are sent without details and completed later.",
-        ("It closes by itself, at the latest ten minutes after the API answers again.", "401 or 403: the key expired."),
-    ),
-    "dead-letters": Entry(
-        "Records were buried",
-        "They could not be decoded or delivered, and trying again cannot help as long as nothing changes.",
-        (
-            "`tocsin dead-letters list` shows them by cause, `tocsin dead-letters show` one of them.",
-            "Correct the cause, then `tocsin dead-letters redrive`: each goes out at most once.",
-            "The figure counts since the room started: it stays until then, also for letters delivered meanwhile.",
-        ),
-    ),
-}
+def title(name: str) -> str:
+    """Write an alert's name for people: Kafka away for TocsinKafkaAway."""
+    words = _WORD.findall(name.removeprefix("Tocsin"))
+    return " ".join([words[0], *("API" if word == "Api" else word.lower() for word in words[1:])])
+
+
+def parse(page: str) -> list[Entry]:
+    """Read the entries of docs/runbook.md."""
+    found = []
+    for name, body in _ENTRY.findall(page):
+        parts = {part.lower(): " ".join(text.split()) for part, text in _PART.findall(body)}
+        found.append(Entry(name, **parts))
+    return found
+
+
+@cache
+def entries() -> list[Entry]:
+    """Return the entries as the package carries them."""
+    text = resources.files("inbox").joinpath("pages", DATA.name).read_text("utf-8")
+    return [Entry(**each) for each in json.loads(text)]
+
+
+def carried(page: str) -> str:
+    """Write the entries of docs/runbook.md as the package's data."""
+    return json.dumps([asdict(each) for each in parse(page)], indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    DATA.write_text(carried(PAGE.read_text("utf-8")), "utf-8")

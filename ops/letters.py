@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple, Protocol
 
-from events.headers import KafkaHeaders, as_text, parse_time
+from events.headers import FATE, LETTER, KafkaHeaders, as_text, parse_time
 
 Fate = Literal["redriven", "dropped"]
 
@@ -15,8 +15,8 @@ KEPT = timedelta(days=30)
 WARN = timedelta(days=7)
 """Before a letter leaves Kafka for good."""
 
-FATE, LETTER, JOB = "ledger", "letter-offset", "job-id"
-"""Headers of an entry of the ledger. It lies behind its letter in the same partition, so that it never leaves before."""
+JOB = "job-id"
+"""Header of an entry of the ledger, beside its fate and its letter's offset."""
 
 
 class Record(Protocol):

@@ -8,6 +8,9 @@ from ops.settings import MODELS, names
 NEAR = 0.85
 """How alike two names are before one is taken for a slip: KAFKA_HEAP_OPTS is somebody else's, KAFKA_BOOTSTRAP_SERVER ours."""
 
+NEARER = 0.92
+"""The same where not even the prefix is ours: SEKIOA_API_KEY is a slip, INGESTION_PORT is somebody else's."""
+
 LOGGING = ("LOG_LEVEL", "LOG_FORMAT")
 """Read before any model is."""
 
@@ -25,8 +28,8 @@ def near_misses(variables: Iterable[str]) -> Mapping[str, str]:
     for variable in sorted(set(variables)):
         # Settings are read whatever the case.
         name = variable.upper()
-        if name in settings or not name.startswith(prefixes):
+        if name in settings:
             continue
-        if close := get_close_matches(name, settings, n=1, cutoff=NEAR):
+        if close := get_close_matches(name, settings, n=1, cutoff=NEAR if name.startswith(prefixes) else NEARER):
             found[variable] = close[0]
     return found

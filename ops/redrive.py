@@ -13,10 +13,10 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import IllegalOperation, KafkaConnectionError, ProducerFenced
 
 from events.errors import NotReady
-from events.headers import as_text, isoformat, restored
+from events.headers import FATE, LETTER, as_text, isoformat, restored
 from events.settings import KafkaSettings
 from events.topics import Topics
-from ops.letters import FATE, JOB, LETTER, Box, Fate, Letter, Place, Wanted
+from ops.letters import JOB, Box, Fate, Letter, Place, Wanted
 from ops.scan import Progress, scan
 from ops.visible import nothing_hidden
 

@@ -31,7 +31,8 @@ class Silence:
         Raises NotReady, KafkaError.
         """
         if self._after and (missed or self.since):
-            self.judge(missed, now, heard=await heard(kafka, now - self._after))
+            # Passes may be far apart, when the API is away: one webhook between two of them has ended a silence.
+            self.judge(missed, now, heard=await heard(kafka, self.since or now - self._after))
 
     def judge(self, missed: int, now: datetime, *, heard: bool) -> None:
         """Take what a pass has found, and whether any webhook came lately."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from inbox.rooms import every_address
+
 LARGEST = 2 * 1024 * 1024
 """Bytes of a page that are read."""
 
@@ -50,19 +52,32 @@ class Page:
 
 
 Pages = Mapping[str, Page | None]
-"""By the name of a room; None where it did not answer."""
+"""By the name of a room, `room@address` where it has several processes; None where one did not answer."""
 
 
-async def fetch(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> Pages:
-    """Ask every room for its page, all at once."""
-    found = await asyncio.gather(*(_page(http, address) for address in addresses.values()))
-    return dict(zip(addresses, found, strict=True))
+async def fetch(http: httpx.AsyncClient, rooms: Mapping[str, str]) -> Pages:
+    """Ask every process of every room for its page, all at once.
+
+    Processes behind one name, as behind a headless service, are told apart: of what they count, a sum would jump with
+    each that comes or goes.
+    """
+    found = await asyncio.gather(*(_room(http, name, httpx.URL(address)) for name, address in rooms.items()))
+    return {name: page for pages in found for name, page in pages.items()}
 
 
-async def _page(http: httpx.AsyncClient, address: str) -> Page | None:
+async def _room(http: httpx.AsyncClient, name: str, url: httpx.URL) -> Pages:
+    hosts = await every_address(url)
+    pages = await asyncio.gather(*(_page(http, url, host) for host in hosts))
+    return dict(zip([f"{name}@{host}" for host in hosts] if len(hosts) > 1 else [name], pages, strict=True))
+
+
+async def _page(http: httpx.AsyncClient, url: httpx.URL, host: str) -> Page | None:
+    at = f"{str(url.copy_with(host=host)).rstrip('/')}/metrics"
+    # The name is what its certificate and its proxy know it by.
+    named = {"headers": {"Host": url.netloc.decode()}, "extensions": {"sni_hostname": url.host}}
     text = bytearray()
     try:
-        async with asyncio.timeout(WITHIN), http.stream("GET", f"{address}/metrics") as answer:
+        async with asyncio.timeout(WITHIN), http.stream("GET", at, **named) as answer:  # type: ignore[arg-type]
             async for chunk in answer.aiter_bytes():
                 text += chunk
                 if len(text) > LARGEST:

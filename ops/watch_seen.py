@@ -37,6 +37,7 @@ def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, See
 
     A key that is not in it was not heard of: `unheard` says what that means.
     """
+    _forget(tallies, look.pages)
     found = {key_of("kafka_away"): Seen(look.kafka is None)}
     for name, page in look.pages.items():
         found[key_of("room_down", name)] = Seen(page is None)
@@ -71,6 +72,16 @@ def unheard(look: Look, condition: str) -> Seen:
     else:
         silent = look.kafka is None if condition == "dead_letter" else None in look.pages.values()
     return Seen(None if silent else False)
+
+
+def _forget(tallies: Tallies, pages: Pages) -> None:
+    """Drop what was counted of a process that is gone for good: its room has others, and it has no address any more."""
+    for key in [key for key in tallies if "@" in key]:
+        process = key.rpartition("/")[2]
+        room = process.partition("@")[0]
+        unknown = pages.get(room, "") is None  # the name did not lead anywhere just now
+        if process not in pages and not unknown:
+            del tallies[key]
 
 
 def _room(name: str, page: Page, tallies: Tallies, now: float, settings: WatchSettings) -> dict[str, Seen]:

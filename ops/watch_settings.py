@@ -32,7 +32,8 @@ class WatchSettings(BaseSettings):
     rooms: str = Field(
         "ingest=http://127.0.0.1:8081,stream=http://127.0.0.1:8082,sinks=http://127.0.0.1:8083,"
         "archive=http://127.0.0.1:8084,inbox=http://127.0.0.1:8085",
-        description="Private addresses of every process that is watched: name=address[,name=address…].",
+        description="Private addresses of every process that is watched: name=address[,name=address…]. Of a host name with "
+        "several addresses, as a headless service has, all are watched.",
     )
     every: Duration = Field(timedelta(seconds=5), gt=timedelta(0), description="Pause between two looks.")
     patience: Duration = Field(

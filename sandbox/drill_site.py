@@ -18,7 +18,7 @@ from sandbox.endpoints import Endpoints
 from sandbox.faults import Faults
 from sandbox.firewall import Firewall
 from sandbox.kafka import EmbeddedKafka
-from sandbox.pipeline import healthy
+from sandbox.pipeline import healthy, start_all
 from sandbox.plan_watch import watch
 from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
@@ -94,10 +94,8 @@ class Site:
 
     async def start(self, *processes: Process) -> None:
         """Start processes, all at once, and wait until each says it is ready."""
-        async with asyncio.TaskGroup() as tasks:
-            for each in processes:
-                self.rooms[each.name] = each
-                tasks.create_task(self.supervisor.start(each, healthy(each), 90.0))
+        self.rooms |= {each.name: each for each in processes}
+        await start_all(self.supervisor, processes, within=90.0)
 
     async def back(self, name: str, restarts: int) -> None:
         """Wait until a process was started anew, and is ready."""
@@ -128,12 +126,24 @@ class Site:
 
     async def raised(self) -> list[str] | None:
         """Return what the watch holds for wrong just now; None while it does not answer."""
+        said = await self._watch()
+        return list(said["raised"]) if said else None
+
+    async def looked(self) -> None:
+        """Wait until the watch has had a look that began after this."""
+        ended: set[float] = set()
+        while len(ended) < 3:  # noqa: PLR2004 - the last one before, one that was under way, one since
+            if (said := await self._watch()) and said["last_look"]:
+                ended.add(said["last_look"])
+            await asyncio.sleep(0.1)
+
+    async def _watch(self) -> dict[str, Any] | None:
+        """Return what the watch says of itself; None while it does not answer."""
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
-                found = (await http.get(f"{self.rooms['watch'].admin}/healthz")).json()
+                return dict((await http.get(f"{self.rooms['watch'].admin}/healthz")).json())
         except (httpx.HTTPError, ValueError):
             return None
-        return list(found["raised"])
 
 
 def _notice(content: dict[str, Any], at: float) -> Notice | None:

@@ -2,6 +2,7 @@
 
 import random
 import time
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -83,20 +84,20 @@ class Firewall:
         self._clock = clock
 
     def admit(self, client: str, arrived: float | None = None) -> bool:
-        """Count a request that arrives now, or came at `arrived`; False when it must be refused."""
+        """Count a request that arrives now, or came at `arrived`, be it before others known; False when it must be refused."""
         now = self._clock() if arrived is None else arrived
         known = self._clients.setdefault(client, _Client())
         if now < known.blocked_until:
             self.stats.refused += 1
             return False
         self.stats.requests += 1
-        known.arrivals.append(now)
         _forget(known.arrivals, now - max(self.limits.sustained_seconds, 1.0))
-        in_1s = sum(1 for arrival in reversed(known.arrivals) if arrival > now - 1.0)
-        if in_1s > self.stats.max_requests_in_any_1s:
-            last = list(known.arrivals)[-in_1s:]
-            self.stats.max_requests_in_any_1s, self.stats.busiest = in_1s, [round(at - last[0], 3) for at in last]
-        reason = self._offence(known, now, in_1s)
+        known.arrivals.insert(bisect_right(known.arrivals, now), now)
+        fullest = _fullest_second(known.arrivals, now)
+        if len(fullest) > self.stats.max_requests_in_any_1s:
+            self.stats.max_requests_in_any_1s = len(fullest)
+            self.stats.busiest = [round(at - fullest[0], 3) for at in fullest]
+        reason = self._offence(known, now, len(fullest))
         if reason:
             self._block(known, now, reason)
             self.stats.refused += 1
@@ -126,7 +127,10 @@ class Firewall:
         limits = self.limits
         if in_1s > limits.burst:
             return "too fast"
-        if _count(known.arrivals, now - limits.sustained_seconds) > limits.sustained_rate * limits.sustained_seconds:
+        if (
+            _count(known.arrivals, known.arrivals[-1] - limits.sustained_seconds)
+            > limits.sustained_rate * limits.sustained_seconds
+        ):
             return "too many"
         recent = [at for at in known.errors if at > now - limits.pause_seconds]
         if len(recent) >= limits.pause_errors and now - recent[limits.pause_errors - 1] > limits.reaction:
@@ -144,6 +148,12 @@ class Firewall:
 def _forget(times: deque[float], until: float) -> None:
     while times and times[0] <= until:
         times.popleft()
+
+
+def _fullest_second(times: deque[float], at: float) -> list[float]:
+    """Return the most of these sorted times that lie within one second, `at` among them."""
+    ends = [time for time in times if at <= time < at + 1.0]
+    return max(([time for time in times if end - 1.0 < time <= end] for end in ends), key=len)
 
 
 def _count(times: deque[float], after: float) -> int:

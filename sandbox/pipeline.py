@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import uvicorn
 
+from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import topics
@@ -21,6 +21,7 @@ from sandbox.kafka import EmbeddedKafka
 from sandbox.lag import Lag
 from sandbox.quirks import Quirks
 from sandbox.receivers import TeamsReceiver
+from sandbox.serving import serving
 from sandbox.supervisor import Process, Ready, Restart, Supervisor
 from sandbox.tenant import Tenant
 from sandbox.throwaway import environment, throwaway, topics_of
@@ -89,16 +90,35 @@ async def running(
     supervisor, ready = Supervisor(announce), dict[str, Ready]()
     async with (
         _on(cluster, say) if cluster else _own_kafka(folder, supervisor, ready, say) as kafka,
-        _served(alert_api.create_app(tenant, firewall, parsed, teams), ports.receivers),
+        serving(alert_api.create_app(tenant, firewall, parsed, teams), ports.receivers),
     ):
         layout = _layout(folder, kafka, ports, teams)
         try:
-            for room in plan.rooms(layout):
-                ready[room.name] = healthy(room)
-                say(f"{room.name} {await supervisor.start(room, ready[room.name]):.1f} s")
+            rooms = plan.rooms(layout)
+            ready |= {room.name: healthy(room) for room in rooms}
+            await start_all(supervisor, rooms, say)
             yield Pipeline(kafka, layout, tenant, firewall, teams, supervisor, ready)
         finally:
             await supervisor.stop()
+
+
+async def start_all(
+    supervisor: Supervisor, rooms: Sequence[Process], say: Callable[[str], None] = lambda _: None, within: float = 60.0
+) -> None:
+    """Start rooms at once, for each mostly waits, until all are ready; of each is said after how long it was.
+
+    Raises NotReady of the first that is not.
+    """
+
+    async def start(room: Process) -> None:
+        say(f"{room.name} {await supervisor.start(room, healthy(room), within):.1f} s")
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for room in rooms:
+                tasks.create_task(start(room))
+    except* NotReady as errors:
+        raise errors.exceptions[0] from None
 
 
 @asynccontextmanager
@@ -172,16 +192,3 @@ def healthy(room: Process) -> Callable[[], Awaitable[bool]]:
             return False
 
     return ready
-
-
-@asynccontextmanager
-async def _served(app: object, port: int) -> AsyncIterator[None]:
-    config = uvicorn.Config(app, host=plan.HOST, port=port, log_level="critical", access_log=False, lifespan="off")  # type: ignore[arg-type]
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    task = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take over the signals
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task

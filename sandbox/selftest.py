@@ -54,14 +54,24 @@ def run(*, events: int, kill: str, seed: int | None, quirks: Sequence[str], sabo
     return _run(_options(events, kill, seed, quirks, sabotage), as_json=as_json)
 
 
-def on_cluster(kafka: KafkaSettings, *, as_json: bool, events: int = ON_CLUSTER, sabotage: str = "") -> int:
+KILLED = (*(room for room in ROOMS if room != "broker"), "stream", "sink")
+"""What is killed on a cluster that is somebody's; brokers are left alone."""
+
+
+def on_cluster(
+    kafka: KafkaSettings,
+    *,
+    as_json: bool,
+    events: int = ON_CLUSTER,
+    kill: Sequence[str] = KILLED,
+    quirks: Sequence[str] = (),
+) -> int:
     """Run it on topics of its own on somebody's cluster, with targets and tenant that are ours; return the exit code.
 
     Processes of ours are killed, never a broker. Raises NotReady when the cluster does not let us.
     """
     kafka.client_options()  # else a run begins that cannot be
-    rooms = tuple(room for room in ROOMS if room != "broker")
-    options = Options(events, (*rooms, "stream", "sink"), secrets.randbelow(1_000_000), (), sabotage, kafka)
+    options = Options(events, tuple(kill), secrets.randbelow(1_000_000), tuple(quirks), "", kafka)
     return _run(options, as_json=as_json)
 
 

@@ -55,6 +55,7 @@ def conclude(verdict: Verdict, report: Report, extra: dict[str, object]) -> int:
         for name in ("missing", "invented", "doubled", "reordered"):
             for finding in getattr(verdict, name)[:SHOWN]:
                 print(f"{name}: {finding}")
+        print("Proved: nothing is missing, invented, doubled or out of order." if verdict.good else "It is not proved.")
     print(orjson.dumps(counts).decode(), flush=True)
     return 0 if verdict.good else 1
 

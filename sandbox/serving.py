@@ -12,6 +12,9 @@ from events.errors import NotReady
 
 HOST = "127.0.0.1"
 
+KEPT = 75
+"""Seconds an idle connection is kept, as nginx does; with uvicorn's five a client's next call meets the closing of it."""
+
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
@@ -30,7 +33,9 @@ async def serving(app: FastAPI, port: int = 0, host: str = HOST) -> AsyncIterato
         listener = socket.create_server((host, port))
     except OSError as error:
         raise NotReady(f"Port {port} of {host} is taken ({error.strerror}); choose another one.") from error
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=KEPT, timeout_graceful_shutdown=1
+    )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -19,6 +19,8 @@ class Connections:
         self.here = frozenset(here)
         self._budgets: dict[str, Budget] = {}
         self._restored: set[str] = set()
+        self._parts: dict[str, dict[str, float]] = {}
+        self._part: dict[str, float] = {}
         self._restoring = asyncio.Lock()
 
     def budget(self, target: Target, own: tuple[Limit, ...]) -> Budget:
@@ -30,9 +32,27 @@ class Connections:
         known = self._budgets.get(key)
         if known is None:
             known = self._budgets[key] = Budget(limits)
+            known.share(0.0, self._part.get(key, 1.0), at_once=True)
         else:
             known.narrow(limits)
         return known
+
+    def share(self, target: Target, shared: Sequence[str], owned: int, partitions: int, now: float) -> float:
+        """Keep to this process's part of the connection's budget, and return it; other processes have the rest.
+
+        Each of the `shared` targets has the same part, and of that each of its workers as much as it has of the partitions:
+        so all processes know their own without asking each other, and together they have no more than the whole.
+        """
+        key = connection(target)
+        parts = self._parts.setdefault(key, {})
+        new = target.name not in parts
+        # Without a partition there is nothing to tell but what an operator sends again.
+        parts[target.name] = max(owned, 1) / max(partitions, 1)
+        part = self._part[key] = min(sum(parts.values()) / max(len(shared), 1), 1.0)
+        if key in self._budgets:
+            # A target that has just started has counted what others posted before.
+            self._budgets[key].share(now, part, at_once=new)
+        return part
 
     async def restore(self, target: Target, ages: Callable[[float], Awaitable[list[float]]], now: float) -> None:
         """Count what an earlier process posted; `ages` says how long ago each post of some last seconds was made."""

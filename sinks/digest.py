@@ -5,25 +5,24 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import heappush, heappushpop
-from typing import Any
+from typing import Any, NamedTuple
 
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from sinks.digest_text import TYPE
 from sinks.fields import similar
 from sinks.receipts import Record
 from sinks.rules import Decision
-from sinks.summary import obj, summarise, urgency
+from sinks.summary import headline, obj, urgency
 from sinks.text import clean
 from sinks.window import Key, key_of
 
 _SHOWN = 5
 """How many rules and entities are named with their counts."""
 
-_TITLE = 80
+_TITLE, _ID = 80, 200
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A record whose event a target is to be told of."""
 
     record: Record
@@ -34,8 +33,7 @@ class Prepared:
     """Whether it was being posted when a sink was cut off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(NamedTuple):
     """What is kept of a record in a digest: enough for its receipt."""
 
     topic: str
@@ -146,15 +144,15 @@ class Digest:
 
 
 def _item(event: EnrichedEvent) -> dict[str, Any]:
-    told = summarise(event)
+    title, kind, link = headline(event)
     return {
-        "event_id": told.event_id,
+        "event_id": event.event_id[:_ID],
         "alert_uuid": event.event.alert_uuid,
         "short_id": clean(event.event.short_id, _TITLE),
-        "kind": told.kind,
-        "title": clean(told.title, _TITLE),
-        "urgency": told.urgency.value if told.urgency else None,
-        "link": told.link,
+        "kind": kind,
+        "title": clean(title, _TITLE),
+        "urgency": event.urgency,
+        "link": link,
     }
 
 

@@ -190,11 +190,11 @@ class Dispatch:
             return None
         held = taken[0]
         if standby.due(held.record.timestamp / 1000):
-            prepared = await self._delivery.prepare(held.record, urgent=held.urgent)
+            prepared = await self._delivery.prepare(held.record, urgent=held.urgent, again=held.again)
             if isinstance(prepared, str):
                 window.release(held)
                 return [Ended(held.record, prepared)]
-            await self._grip.confirm([held.record])
+            await self._grip.confirm([held.record], mark=standby.marks_attempts)
             if result := await standby.tell(prepared.event):
                 await self._delivery.settle(prepared, result, Tries(self._outlet.clock(), 1))
                 window.release(held)

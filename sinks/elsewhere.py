@@ -1,6 +1,6 @@
-"""Whether other processes spend the same budget: each keeps to the whole of it, and together they exceed it."""
+"""Whether other processes spend the budget of a fallback target, which here would be spent beyond their parts."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaConnectionError
@@ -11,8 +11,8 @@ from sinks import relocation
 log = structlog.get_logger()
 
 
-async def warn(kafka: KafkaSettings, target: str, shared: Sequence[str], here: Collection[str]) -> None:
-    """Say so once, where targets of the connection are run by others, or this target by several."""
+async def warn(kafka: KafkaSettings, target: str, shared: Sequence[str]) -> None:
+    """Say so once, where none of the targets of a fallback's connection runs in this process, and one does elsewhere."""
 
     async def members(name: str) -> int:
         try:
@@ -20,20 +20,16 @@ async def warn(kafka: KafkaSettings, target: str, shared: Sequence[str], here: C
         except (GroupCoordinatorNotAvailableError, KafkaConnectionError):
             return 0  # it is a warning: what keeps the target from running says so itself
 
-    if found := await others(target, shared, here, members):
+    if found := await running(shared, members):
         log.warning(
-            "connection_shared_by_processes",
+            "fallback_shared_by_processes",
             target=target,
-            also=sorted(found),
-            meaning="each process keeps to the whole limit of the connection, so together they may exceed it",
-            remedy="run its targets in one process, or give each process its part as `limits`",
+            also=found,
+            meaning="what is told by fallback comes on top of what the process of these targets posts",
+            remedy="run them in one process with those they stand in for",
         )
 
 
-async def others(
-    target: str, shared: Sequence[str], here: Collection[str], members: Callable[[str], Awaitable[int]]
-) -> set[str]:
-    """Return which targets of a connection are run elsewhere; the target itself where another worker has it too."""
-    found = {name for name in shared if name not in here and await members(name)}
-    # One of them is this process, or will be.
-    return found | ({target} if await members(target) > 1 else set())
+async def running(shared: Sequence[str], members: Callable[[str], Awaitable[int]]) -> list[str]:
+    """Return which of these targets have a worker."""
+    return [name for name in shared if await members(name)]

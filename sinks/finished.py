@@ -58,7 +58,7 @@ class Progress:
 
     def was_posting(self, offset: int) -> bool:
         """Say whether a sink was cut off while it posted the record, by what was committed."""
-        return any(start <= offset < end for start, end in self._cut_off)
+        return bool(self._cut_off) and any(start <= offset < end for start, end in self._cut_off)
 
     def finish(self, offset: int) -> None:
         """Note that a record came to its end."""

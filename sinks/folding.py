@@ -133,7 +133,7 @@ class Folding:
         if digest is None or not standby.due(digest.folded[0].received_at.timestamp()):
             return False
         digest.sealed = True
-        await self._grip.confirm(digest.folded)
+        await self._grip.confirm(digest.folded, mark=standby.marks_attempts)
         if (result := await standby.tell(digest.event())) is None:
             return False
         self._taken(digest, result, 1)

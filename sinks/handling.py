@@ -1,8 +1,7 @@
 """What reading and delivering know of each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from sinks.receipts import Placed
 from sinks.window import Window
@@ -15,8 +14,7 @@ class LetGo(Exception):
     """What is in hand is no longer ours to deliver, or the sink is asked to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A record that came to its end, and how."""
 
     record: Placed

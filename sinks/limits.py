@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from events.settings import Duration
+from sinks.parts import Part
 
 UNLIMITED = sys.maxsize
 """Posts where nobody names a limit."""
@@ -90,6 +91,7 @@ class Budget:
     def __init__(self, limits: tuple[Limit, ...]) -> None:
         self.limits = limits
         self._landed: tuple[deque[float], ...] = tuple(deque() for _ in limits)
+        self._part = Part()
         self._flying = 0
         self._paused_until = 0.0
         self._allowance: Allowance | None = None
@@ -105,12 +107,23 @@ class Budget:
             elif limit.posts < self.limits[index].posts:
                 self.limits = (*self.limits[:index], limit, *self.limits[index + 1 :])
 
+    def share(self, now: float, part: float, *, at_once: bool = False) -> None:
+        """Keep to a part of each limit from now on: other processes have the rest.
+
+        A larger part holds for a window once that has passed, unless `at_once`: what others posted is counted already.
+        """
+        self._part.set(now, part, max((limit.seconds for limit in self.limits), default=0.0), at_once=at_once)
+
+    def _mine(self, now: float) -> Iterable[tuple[Limit, deque[float]]]:
+        """Return what of each limit is this process's, with the posts that count."""
+        return zip((self._part.of(limit, now) for limit in self.limits), self._landed, strict=True)
+
     def room(self, now: float, *, urgent: bool) -> int:
         """Return how many posts may be made now."""
         if now < self._paused_until:
             return 0
         room = UNLIMITED
-        for limit, landed in zip(self.limits, self._landed, strict=True):
+        for limit, landed in self._mine(now):
             _forget(landed, limit.seconds, now)
             room = min(room, _usable(limit, urgent=urgent) - len(landed) - self._flying)
         return max(0, min(room, self._allowed(now, urgent=urgent)))
@@ -118,7 +131,7 @@ class Budget:
     def wait(self, now: float, *, urgent: bool) -> float:
         """Return the seconds until a post may be made; 0 when it may be made now."""
         until = max(now, self._paused_until)
-        for limit, landed in zip(self.limits, self._landed, strict=True):
+        for limit, landed in self._mine(now):
             usable = _usable(limit, urgent=urgent) - self._flying
             if usable <= 0:  # one in flight must land first; look again soon
                 until = max(until, now + min(limit.seconds, 1.0))
@@ -131,7 +144,7 @@ class Budget:
     def outlook(self, now: float, seconds: float, *, urgent: bool) -> "Outlook":
         """Return about how many posts may be made within some seconds, and how many it were with nothing spent."""
         found = Outlook(UNLIMITED, UNLIMITED)
-        for limit, landed in zip(self.limits, self._landed, strict=True):
+        for limit, landed in self._mine(now):
             windows, rest = divmod(seconds, limit.seconds)
             of = (int(windows) + 1) * _usable(limit, urgent=urgent)
             used = sum(1 for at in landed if at + limit.seconds > now + rest) + self._flying
@@ -142,9 +155,9 @@ class Budget:
             found = found.narrower(Outlook(left, self._allowance.limit + back))
         return Outlook(0, found.of) if now + seconds < self._paused_until else found
 
-    def pace(self, *, urgent: bool) -> float:
+    def pace(self, now: float, *, urgent: bool) -> float:
         """Return the seconds between two posts that the windows of up to an hour bear for ever."""
-        short = (limit for limit in self.limits if limit.seconds <= _HOUR)
+        short = (limit for limit, _ in self._mine(now) if limit.seconds <= _HOUR)
         return max((limit.seconds / _usable(limit, urgent=urgent) for limit in short), default=0.0)
 
     def spend(self) -> None:
@@ -155,7 +168,7 @@ class Budget:
     def landed(self, now: float) -> None:
         """Note that a post was answered, or given up."""
         self._flying -= 1
-        for limit, landed in zip(self.limits, self._landed, strict=True):
+        for limit, landed in self._mine(now):
             landed.append(now)
             _forget(landed, limit.seconds, now)
 

@@ -1,14 +1,19 @@
 """How every destination posts over HTTP: the one file that knows the HTTP client."""
 
 import asyncio
-import logging
-from collections.abc import Mapping
+import io
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
+import certifi
+from aiohttp.abc import AbstractResolver, ResolveResult
 from pydantic import SecretStr
+from yarl import URL
 
 from sinks import egress
 from sinks.destination import Unavailable
@@ -23,7 +28,8 @@ DEADLINE = 30.0
 KEPT = 30.0
 """Seconds an idle connection is used again; servers close theirs after a minute or more."""
 
-_PATIENCE = httpx.Timeout(10).as_dict()
+_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=10)
+_LARGE = 1024 * 1024
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "tocsin"}
 
 
@@ -41,8 +47,8 @@ def check_url(url: SecretStr) -> SecretStr:
     if parts.username is not None:
         raise ValueError("user and password do not belong into the address")
     try:
-        _ = parts.port, httpx.URL(text)
-    except (ValueError, httpx.InvalidURL):
+        _ = parts.port, URL(text)
+    except ValueError:
         raise ValueError("not a valid address: look at its host and port") from None
     egress.check_host(parts.hostname, secure=parts.scheme == "https", networks=egress.allowed())
     return url
@@ -51,110 +57,129 @@ def check_url(url: SecretStr) -> SecretStr:
 @dataclass(frozen=True)
 class _Request:
     method: str
-    target: str
+    path: str
+    query: str
     headers: Mapping[str, str]
     body: bytes
     limit: int
+
+
+class _Checked(AbstractResolver):
+    """Names no address but those that were checked, so a name that changes its mind meanwhile leads nowhere."""
+
+    def __init__(self) -> None:
+        self.addresses: Sequence[str] = ()
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002
+    ) -> list[ResolveResult]:
+        """Return them in the client's form; certificate and Host stay those of the name."""
+        return [
+            ResolveResult(
+                hostname=host,
+                host=one,
+                port=port,
+                family=socket.AF_INET6 if ":" in one else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for one in self.addresses
+        ]
+
+    async def close(self) -> None:
+        """Hold nothing."""
 
 
 class Poster:
     """Post to one address, without redirects, proxies of the environment, or answers without end."""
 
     def __init__(self, url: SecretStr, resolve: egress.Resolve = egress.resolve) -> None:
-        self._url = url
         self._parts = parts = urlsplit(url.get_secret_value())
         self._host = parts.hostname or ""
         secure = parts.scheme == "https"
         self._port = parts.port or (443 if secure else 80)
-        self._lines: list[httpx.AsyncHTTPTransport] = []
-        self._free: list[httpx.AsyncHTTPTransport] = []
+        self._checked = _Checked()
         self._guard = egress.Guard(self._host, self._port, secure=secure, resolve=resolve)
 
     async def open(self, resources: AsyncExitStack) -> None:
         """Make the client; `resources` closes it."""
-        # Both log request lines, and the address may be the credential.
-        for name in ("httpx", "httpcore"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self._trust = httpx.create_ssl_context(trust_env=False)
-        resources.push_async_callback(self._close)
-
-    async def _close(self) -> None:
-        for line in self._lines:
-            await line.aclose()
+        connector = aiohttp.TCPConnector(
+            ssl=ssl.create_default_context(cafile=certifi.where()),
+            resolver=self._checked,
+            use_dns_cache=False,
+            happy_eyeballs_delay=None,  # one address after the other
+            limit=0,  # the runner says how many at once
+            keepalive_timeout=KEPT,
+        )
+        self._client = await resources.enter_async_context(
+            aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=_HEADERS,
+                timeout=_PATIENCE,
+                auto_decompress=False,
+            )
+        )
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send a body and return the answer, whatever its status.
 
         Raises Unavailable when there is none within DEADLINE; its text holds no address.
         """
-        parts = self._parts
-        # The signature in the query counts byte by byte: httpx would re-encode it and drop an explicit port.
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return await self._ask(_Request("POST", target, headers, body, MAX_ANSWER), DEADLINE)
+        return await self._ask(
+            _Request("POST", self._parts.path or "/", self._parts.query, headers, body, MAX_ANSWER), DEADLINE
+        )
 
     async def get(self, path: str, headers: Mapping[str, str], *, limit: int, deadline: float) -> Answer:
         """Ask for what is at `path` below the address; at most `limit` bytes of it, within `deadline` seconds.
 
         Raises Unavailable when there is no answer.
         """
-        target = self._parts.path.rstrip("/") + path
-        return await self._ask(_Request("GET", target, headers, b"", limit), deadline)
+        place, _, query = (self._parts.path.rstrip("/") + path).partition("?")
+        return await self._ask(_Request("GET", place, query, headers, b"", limit), deadline)
 
     async def _ask(self, request: "_Request", deadline: float) -> Answer:
         try:
             async with asyncio.timeout(deadline):
-                return await self._exchange(request)
+                self._checked.addresses = await self._guard.addresses()
+                return await self._send(request)
+        except aiohttp.ClientError as error:
+            raise Unavailable(f"no answer: {type(error).__name__}") from None
         except TimeoutError:
             raise Unavailable(f"no complete answer within {deadline:.0f} s") from None
-        except httpx.TransportError as error:
-            raise Unavailable(f"no answer: {type(error).__name__}") from None
 
-    async def _exchange(self, request: "_Request") -> Answer:
-        *others, last = await self._guard.addresses()
-        for address in others:
-            try:
-                return await self._send(address, request)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                continue  # nothing was sent; the host has another address
-        return await self._send(last, request)
-
-    async def _send(self, address: str, wanted: "_Request") -> Answer:
+    async def _send(self, wanted: "_Request") -> Answer:
         parts = self._parts
-        # The connection goes to the address that was checked; certificate and Host are those of the name.
-        place = f"[{address}]" if ":" in address else address
-        request = httpx.Request(
+        # The signature in the query counts byte by byte: nothing is encoded anew, and an explicit port stays.
+        url = URL.build(
+            scheme=parts.scheme,
+            host=self._host,
+            port=self._port,
+            path=wanted.path,
+            query_string=wanted.query,
+            encoded=True,
+        )
+        async with self._client.request(
             wanted.method,
-            f"{parts.scheme}://{place}:{self._port}/",
-            content=wanted.body or None,
-            headers={**wanted.headers, **_HEADERS, "Host": parts.netloc},
-            extensions={"target": wanted.target.encode("ascii"), "sni_hostname": self._host, "timeout": _PATIENCE},
-        )
-        line = self._free.pop() if self._free else self._line()
-        try:
-            response = await line.handle_async_request(request)
-            try:
-                return Answer(response.status_code, dict(response.headers), await _read(response, wanted.limit))
-            finally:
-                await response.aclose()
-        finally:
-            self._free.append(line)
-
-    def _line(self) -> httpx.AsyncHTTPTransport:
-        """Make what carries one request at a time, and keeps its connection for the next.
-
-        A pool of many connections looks at each of them for every request (ADR 5); the last one used is used first.
-        """
-        line = httpx.AsyncHTTPTransport(
-            verify=self._trust, trust_env=False, limits=httpx.Limits(max_connections=1, keepalive_expiry=KEPT)
-        )
-        self._lines.append(line)
-        return line
+            url,
+            data=io.BytesIO(wanted.body) if len(wanted.body) >= _LARGE else wanted.body or None,
+            headers={**wanted.headers, "Host": parts.netloc},
+            allow_redirects=False,
+        ) as response:
+            if response.status < 200:  # noqa: PLR2004
+                raise Unavailable(f"no answer: HTTP {response.status}")
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status, headers, await _read(response, wanted.limit))
 
 
-async def _read(response: httpx.Response, limit: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in response.content.iter_any():
         body += chunk
         if len(body) >= limit:
+            response.close()  # the rest is not waited for
             break
     return bytes(body[:limit])

@@ -44,11 +44,13 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         receipts: Receipts,
         *,
         scout: Scout | None = None,
+        share: Callable[[int], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take a scout where urgent records are to be found beyond what is read."""
+        """Take a scout where urgent records are to be found beyond what is read, and what is told how many partitions are ours."""
         self._consumer = consumer
         self._positions = positions
+        self._share = share
         self._monotonic = monotonic
         self._confirmed = 0.0
         self._partitions = Partitions(positions)
@@ -203,6 +205,8 @@ class Runner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Begin anew with what the group gave us."""
         self._reading.forget()
         self._told = {}
+        if self._share:
+            self._share(len(assigned))
         if self._handler:
             self._handler.forget()
         self._new = True

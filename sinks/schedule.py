@@ -97,7 +97,7 @@ def _urgent(view: View, budget: Budget, now: float) -> Action:
 def _next_urgent(view: View, budget: Budget, now: float) -> float:
     """Say from when the next urgent post may be made, so that what is left lasts."""
     outlook = budget.outlook(now, _SOON[True], urgent=True)
-    return now if outlook.posts > _AMPLE * outlook.of else view.urgent_at + budget.pace(urgent=True) / 2
+    return now if outlook.posts > _AMPLE * outlook.of else view.urgent_at + budget.pace(now, urgent=True) / 2
 
 
 def _open(view: View, budget: Budget, now: float) -> Action:
@@ -108,7 +108,7 @@ def _open(view: View, budget: Budget, now: float) -> Action:
     elif urgent:
         due = _next_urgent(view, budget, now)
     else:
-        due = max(view.flushed_at + budget.pace(urgent=False), view.opened_at + GATHER)
+        due = max(view.flushed_at + budget.pace(now, urgent=False), view.opened_at + GATHER)
     action = _post("flush", budget, now, urgent=urgent) if now >= due else _until(due - now)
     more = view.waiting and not view.sealed and view.folded < MOST
     return Action("fold") if action.verb == "wait" and more else action

@@ -5,9 +5,12 @@ from dataclasses import replace
 import structlog
 
 from events.records import EnrichedEvent
-from sinks.destination import Delivered
+from sinks.destination import Delivered, Undeliverable
 from sinks.outlet import Outlet
 from sinks.summary import FALLBACK_FOR
+
+PATIENCE = 60.0
+"""Seconds until a fallback target that refused an event is asked again: the same one would be refused each time."""
 
 log = structlog.get_logger()
 
@@ -21,17 +24,27 @@ class Standby:
         self._outlet = outlet
         self._after = after
         self._told = 0
+        self._refused_until = float("-inf")
+
+    @property
+    def marks_attempts(self) -> bool:
+        """Whether what it is told is written down before, as the same twice would be two messages there."""
+        return self._outlet.marks_attempts
 
     def due(self, since: float) -> bool:
         """Say whether what waits since a moment (Unix seconds) goes this way now."""
         waited = self._outlet.clock().timestamp() - since
-        return waited >= self._after and not self._outlet.wait(urgent=True)
+        willing = self._outlet.monotonic() >= self._refused_until and not self._outlet.wait(urgent=True)
+        return waited >= self._after and willing
 
     async def tell(self, event: EnrichedEvent) -> Delivered | None:
         """Post once, marked "sent by fallback"; None when this target does not take it either."""
         if not self._outlet.claim(urgent=True):
             return None
         result = await self._outlet.attempt(event.model_copy(update={FALLBACK_FOR: self._instead_of}))
+        if isinstance(result, Undeliverable):
+            self._refused_until = self._outlet.monotonic() + PATIENCE
+            log.warning("fallback_refused", target=self._instead_of, fallback=self._outlet.target, reason=result.reason)
         if not isinstance(result, Delivered):
             return None
         self._told += 1

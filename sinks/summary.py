@@ -53,20 +53,26 @@ class Summary:
         return digest_text.lines(self.items, self.more, most) if self.items else self.body[:usual]
 
 
+def headline(event: EnrichedEvent) -> tuple[str, str, str | None]:
+    """Return title, kind and link alone: what a digest names an event by."""
+    kind_line = _kind_line(event)
+    return _title(event) or kind_line, kind_line, _link(event.links.alert)
+
+
 def summarise(event: EnrichedEvent) -> Summary:
     """Say what happened; anything absent or of a wrong type is left out."""
-    kind = event.event.type
+    kind, title = event.event.type, _title(event)
     items: tuple[tuple[str, str], ...] = ()
     more = 0
     if kind == digest_text.TYPE:
         title, facts, items, more = digest_text.told(event.event.attributes)
         body = digest_text.lines(items, more, _BODY)
     elif kind == "alert":
-        title, facts, body = _alert(event)
+        facts, body = _alert(event)
     elif kind == "alert-comment":
-        title, facts, body = _comment(event)
+        facts, body = _comment(event)
     else:
-        title, facts, body = _anything(event.event.attributes)
+        facts, body = _anything(event.event.attributes)
     kind_line = _kind_line(event)
     return Summary(
         event_id=event.event_id[:_LINE],
@@ -95,10 +101,19 @@ def obj(value: Any, name: str) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
-def _alert(event: EnrichedEvent) -> tuple[str, list[tuple[str, str]], str]:
+def _title(event: EnrichedEvent) -> str:
     alert, given = event.alert or {}, event.event.attributes
-    title = clean(alert.get("title") or given.get("title") or given.get("rule_name"), _LINE)
-    return title, [*_alert_facts(event), ("Changed", _changed(given))], clean(alert.get("details"), _BODY, lines=True)
+    if event.event.type == "alert":
+        return clean(alert.get("title") or given.get("title") or given.get("rule_name"), _LINE)
+    if event.event.type == "alert-comment":
+        about = clean(alert.get("title") or event.event.short_id, _LINE)
+        return f"Comment on {about}" if about else ""
+    return clean(given.get("title") or given.get("name") or given.get("short_id"), _LINE)
+
+
+def _alert(event: EnrichedEvent) -> tuple[list[tuple[str, str]], str]:
+    facts = [*_alert_facts(event), ("Changed", _changed(event.event.attributes))]
+    return facts, clean((event.alert or {}).get("details"), _BODY, lines=True)
 
 
 def _alert_facts(event: EnrichedEvent) -> list[tuple[str, str]]:
@@ -117,25 +132,22 @@ def _alert_facts(event: EnrichedEvent) -> list[tuple[str, str]]:
     ]
 
 
-def _comment(event: EnrichedEvent) -> tuple[str, list[tuple[str, str]], str]:
+def _comment(event: EnrichedEvent) -> tuple[list[tuple[str, str]], str]:
     given = event.event.attributes
     known = (event.alert or {}).get("comments")
     comments = [c for c in known if isinstance(c, dict)] if isinstance(known, list) else []
     same = next((c for c in comments if c.get("uuid") and c.get("uuid") == given.get("uuid")), {})
     author = clean(same.get("author") or given.get("author") or given.get("created_by"), _LINE)
-    about = clean((event.alert or {}).get("title") or event.event.short_id, _LINE)
-    text = clean(given.get("content") or same.get("content"), _BODY, lines=True)
-    return f"Comment on {about}" if about else "", [("Author", author)], text
+    return [("Author", author)], clean(given.get("content") or same.get("content"), _BODY, lines=True)
 
 
-def _anything(given: dict[str, Any]) -> tuple[str, list[tuple[str, str]], str]:
+def _anything(given: dict[str, Any]) -> tuple[list[tuple[str, str]], str]:
     """Show a case, a report or a type not known yet by its own plain fields."""
-    title = clean(given.get("title") or given.get("name") or given.get("short_id"), _LINE)
     shown = {"title", "name", "description", "content", "uuid", "updated", "message", "told", "urgency_current_value"}
     plain = [(clean(name, _SHORT), clean(value, _LINE)) for name, value in given.items() if name not in shown]
     facts = [(name.replace("_", " ").capitalize(), value) for name, value in plain if name and value][:8]
     body = clean(given.get("description") or given.get("content") or given.get("message"), _BODY, lines=True)
-    return title, [*facts, ("Changed", _changed(given))], body
+    return [*facts, ("Changed", _changed(given))], body
 
 
 def _kind_line(event: EnrichedEvent) -> str:

@@ -39,7 +39,7 @@ class TargetRun:
         self, kafka: KafkaSettings, rules: Rules, target: Target, start: Start, connections: Connections | None = None
     ) -> None:
         """Take the budgets it shares with the other targets of this process."""
-        self._connections = connections or Connections()
+        self._connections = connections or Connections([target.name])
         self.name = target.name
         self._target = target
         self._kafka = kafka
@@ -121,9 +121,16 @@ class TargetRun:
         await self._connections.restore(
             target, lambda seconds: spent.ages(self._kafka, shared, seconds), time.monotonic()
         )
-        if budget.limits:
-            await elsewhere.warn(self._kafka, target.name, shared, self._connections.here | {self.name})
+        if budget.limits and self._connections.here.isdisjoint(shared):  # it stands in for another one
+            await elsewhere.warn(self._kafka, target.name, shared)
         return Outlet(target.name, destination, budget)
+
+    def _divide(self, owned: int, partitions: int) -> None:
+        """Keep to this worker's part of the budget."""
+        shared = sharing(self._target, list(self._rules.targets.values()))
+        part = self._connections.share(self._target, shared, owned, partitions, time.monotonic())
+        if part < 1:
+            log.info("budget_divided", target=self.name, part=round(part, 3), shared=shared, partitions=owned)
 
     async def _standby(self, stack: AsyncExitStack) -> Standby | None:
         fallback = self._target.fallback
@@ -163,7 +170,12 @@ class TargetRun:
             max_poll_interval_ms=_WEEK,
             fetch_max_bytes=8 * MAX_ENRICHED,
         )
-        runner = Runner(consumer, Positions(consumer, self._kafka, name, topic), receipts, scout=scout)
+
+        def share(owned: int) -> None:
+            if name == self.name:  # what is sent again comes in another group, and spends from the same part
+                self._divide(owned, len(consumer.partitions_for_topic(topic) or ()))
+
+        runner = Runner(consumer, Positions(consumer, self._kafka, name, topic), receipts, scout=scout, share=share)
         consumer.subscribe([topic], listener=runner)
         stack.push_async_callback(_stop, consumer)
         await consumer.start()

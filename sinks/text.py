@@ -6,6 +6,7 @@ from typing import Any
 
 _JOINERS = "\u200c\u200d"  # Persian and emoji sequences need them
 _LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029]")
+_BLANKS, _SPACES, _LINES, _WHITE = map(re.compile, (r" {2,}", r"[^\S\n]+", r" ?\n[\n ]*", r"\s+"))
 
 
 def clean(value: Any, limit: int, *, lines: bool = False) -> str:
@@ -15,10 +16,14 @@ def clean(value: Any, limit: int, *, lines: bool = False) -> str:
     """
     if value is None or isinstance(value, dict | list | bool):
         return ""
-    text = _LINE_ENDS.sub("\n", str(value)[: 4 * limit])
-    text = "".join(_visible(char) for char in text)
-    text = re.sub(r"[^\S\n]+", " ", text)
-    text = re.sub(r" ?\n[\n ]*", "\n", text) if lines else re.sub(r"\s+", " ", text)
+    text = str(value)[: 4 * limit]
+    if text.isprintable():  # most are: nothing to drop, and no white space but blanks
+        text = _BLANKS.sub(" ", text) if "  " in text else text
+    else:
+        text = _LINE_ENDS.sub("\n", text)
+        text = text.translate({ord(char): _visible(char) for char in set(text) if not char.isprintable()})
+        text = _SPACES.sub(" ", text)
+        text = _LINES.sub("\n", text) if lines else _WHITE.sub(" ", text)
     text = text.strip()
     return text if len(text) <= limit else text[: max(limit - 1, 0)].rstrip() + "…"
 

@@ -2,8 +2,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -46,8 +45,7 @@ def key_of(record: Record) -> Key:
     return record.partition, record.offset if record.key is None else record.key
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A record that waits for its turn."""
 
     record: Any

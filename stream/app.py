@@ -105,7 +105,7 @@ def connect(app: faust.App, topics: Topics, owner: Owner) -> None:
         # body ends, whatever became of it.
         queue = stream.channel.queue
         app.consumer.source_queue = queue
-        app.consumer.heartbeat = owner.member
+        listen(app, owner)
         try:
             while True:
                 fetched = await queue.get()
@@ -118,6 +118,11 @@ def connect(app: faust.App, topics: Topics, owner: Owner) -> None:
             end_process("the agent failed", error)
 
     _add_pages(app, owner)
+
+
+def listen(app: faust.App, owner: Owner) -> None:
+    """Tell the owner what Faust itself tells nobody: heartbeats, and a rebalance while the application stops."""
+    app.consumer.heartbeat, app.consumer.regrouping = owner.member, owner.revoked
 
 
 def on_started(app: faust.App, begin: Callable[[], None]) -> None:

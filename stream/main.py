@@ -1,6 +1,7 @@
 """Start the stream: check what it needs, then let Faust run it."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -70,6 +71,7 @@ def connected(
 
 def _begin(lookups: Lookups, gossip: Gossip, worker: Worker, stopping: Callable[[], bool]) -> None:
     """Start what needs the running loop."""
+    collect_seldom()
     loop = asyncio.get_running_loop()
     for name, work in (("lookups", _look_up(lookups, gossip)), ("gossip", gossip.run())):
         task = loop.create_task(work, name=name)
@@ -80,6 +82,17 @@ def _begin(lookups: Lookups, gossip: Gossip, worker: Worker, stopping: Callable[
         lambda: watchdog.Pulse(worker.progress(), worker.vouched, stopping()),
         loop,
     )
+
+
+def collect_seldom() -> None:
+    """Let the garbage collector look through young objects once in 50,000 instead of 700.
+
+    Thousands of records, marks and tasks are alive at any time and next to none of them in a cycle: looking through them
+    took a fifth of a worker's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 async def _look_up(lookups: Lookups, gossip: Gossip) -> None:

@@ -1,7 +1,7 @@
 """One owned partition: take its records, drop what was seen, complete the rest, write, acknowledge."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -190,15 +190,18 @@ class Partition:
     def _wrote(self, restored: Restored, works: list[Work], offsets: Sequence[int]) -> None:
         """Note what the brokers have now."""
         ends: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for work, offset in zip(works, offsets, strict=True):
             record = work.enriched()
             ends[self._topics.enriched if record else self._topics.dead_letters] = offset + 1
             if record is None:
                 metrics.DEAD_LETTERS.labels("malformed").inc()
                 continue
-            metrics.ENRICHED.labels(status=record.status).inc()
+            counts[record.status] += 1
             if record.status == "pending":
                 self._completions.add(pending_of(work.record.key, record.value, offset))
+        for status, count in counts.items():
+            metrics.ENRICHED.labels(status=status).inc(count)
         for topic, end in ends.items():
             restored.ledger.reached(topic, end)
         restored.ledger.wrote([mark for work in works for mark in work.marks], restored.marks.newest)

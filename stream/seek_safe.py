@@ -48,6 +48,8 @@ class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
     """The queue of the only agent, once it runs."""
     heartbeat: "Callable[[float], None]" = staticmethod(lambda _at: None)
     """Called from the consumer's thread: the group answered a heartbeat that was sent then (monotonic seconds)."""
+    regrouping: "Callable[[], None]" = staticmethod(lambda: None)
+    """Called when the group divides the partitions anew while the application stops."""
     _parked = False
     _drain_task: "asyncio.Task[Any] | None" = None
 
@@ -140,6 +142,15 @@ class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
                 await asyncio.sleep(0.01)
         await super().perform_seek()
         self.app.flow_control.clear()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Pass it on, and tell who must know of it while the application stops: Faust tells nobody then.
+
+        A worker that finishes its last events is still a member: the group divides anew with it, and gives away what it has.
+        """
+        await super().on_partitions_revoked(revoked)
+        if self.app.should_stop:
+            self.regrouping()
 
     def _draining(self) -> bool:
         fetcher, task = self.app._fetcher, self._drain_task  # noqa: SLF001 - no public way to see it

@@ -1,6 +1,6 @@
 // Desktop notifications for urgent alerts, when asked for; of many open tabs, one rings.
-import { show as open } from "./drawer.js";
-import { say, tell } from "./talk.js";
+import { markRead, show as open } from "./drawer.js";
+import { say } from "./talk.js";
 
 const button = document.getElementById("desktop");
 const KEY = "tocsin-desktop";
@@ -32,7 +32,7 @@ function show(title, body, tag, thread) {
     if (!thread) return;
     const row = document.querySelector(`.row[data-thread="${thread}"] .title`);
     if (row) row.click();
-    else open(thread).then((there) => there && tell("/read", { thread, read: true }));
+    else open(thread).then((there) => there && markRead());
   };
 }
 

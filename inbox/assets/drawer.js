@@ -1,5 +1,5 @@
 // The drawer beside the list; what is open stands in the address.
-import { ask, say } from "./talk.js";
+import { ask, say, tell } from "./talk.js";
 import { ages } from "./rows.js";
 
 const drawer = document.getElementById("drawer");
@@ -11,6 +11,10 @@ let drawn = "";
 let stale = false;
 
 export const isOpen = () => !drawer.hidden;
+
+// Up to where the clock stood when what the drawer shows was looked up: what came since was not seen.
+export const shownAt = () => Number(drawer.firstElementChild.dataset.newest);
+export const markRead = () => tell("/read", { thread: Number(current), clock: shownAt(), read: true });
 
 export function opened(number) {
   if (number !== undefined) mark(number);

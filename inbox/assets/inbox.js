@@ -1,7 +1,7 @@
 // The inbox: what a click or key does. Rows are in rows.js, live messages in live.js.
 import "./bar.js";
 import { address, ask, say, tell } from "./talk.js";
-import { close, isOpen, opened, show } from "./drawer.js";
+import { close, isOpen, markRead, opened, show, shownAt } from "./drawer.js";
 import { ages, jump, load, older, rowOf, setRead, toggleBurst, visible } from "./rows.js";
 import { listen, pause } from "./live.js";
 import { askDesktop } from "./desktop.js";
@@ -74,20 +74,23 @@ $("rows").addEventListener("click", (event) => {
   if (!row || event.target.closest(".out") || event.metaKey || event.ctrlKey) return;
   event.preventDefault();
   open(row);
+  // The alert that opens is the most urgent of its burst: what is new may be another.
+  const closed = row.querySelector('.burst[aria-expanded="false"]');
+  if (closed) toggleBurst(closed);
 });
 
 async function open(row) {
   rowOf(row).title.focus({ preventScroll: true });
   if (!(await show(row.dataset.thread))) return;
-  if ((row.dataset.members === "1" || row.classList.contains("member"))) setRead([Number(row.dataset.thread)], true);
-  await tell("/read", { thread: Number(row.dataset.thread), read: true });
+  if ((row.dataset.members === "1" || row.classList.contains("member"))) setRead([Number(row.dataset.thread)], true, { until: shownAt() });
+  await markRead();
 }
 
 $("drawer").addEventListener("click", async (event) => {
   if (event.target.closest("#close")) { event.preventDefault(); leave(); }
   const button = event.target.closest("[data-unread]");
   if (button) {
-    await tell("/read", { thread: Number(button.dataset.unread), read: false });
+    await tell("/read", { thread: Number(button.dataset.unread), clock: 0, read: false });
     leave();
   }
 });
@@ -100,9 +103,9 @@ function leave() {
 
 async function toggleRead(row) {
   const read = row.classList.contains("unread");
-  if (row.dataset.members === "1") return tell("/read", { thread: Number(row.dataset.thread), read });
-  const found = address();
-  return tell(`/bursts/${row.dataset.row}/read?${found}`, { read });
+  const clock = Number(row.dataset.newest);
+  if (row.dataset.members === "1") return tell("/read", { thread: Number(row.dataset.thread), clock, read });
+  return tell(`/bursts/${row.dataset.row}/read?${address()}`, { clock, read });
 }
 
 addEventListener("keydown", (event) => {
@@ -144,5 +147,5 @@ ages();
 setInterval(ages, 15000);
 listen();
 const number = new URLSearchParams(location.search).get("open");
-if (number && isOpen()) { opened(number); tell("/read", { thread: Number(number), read: true }); }
+if (number && isOpen()) { opened(number); markRead(); }
 else if (number) ask("/threads/" + number).catch(() => say("This alert is no longer in the inbox"));

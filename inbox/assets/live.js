@@ -50,7 +50,7 @@ export function listen() {
     last = clock;
     const news = take(message, clock);
     if (message.html) warn(null);
-    renew(broke ? [opened()] : touched(message));
+    renew(broke ? [opened()] : message.threads.map(String));
     if (broke) remark();
     first = broke = false;
     if (news.length) say(`${news.length} new: ${news[0].querySelector(".title").textContent}`);
@@ -64,9 +64,9 @@ export function listen() {
   });
   on("delivered", ({ threads }) => renew(threads.map(String)));
   on("unread", ({ count: unread }) => count(unread));
-  on("seen", ({ threads = [], rows = [], up_to: upTo, read, more }) => {
+  on("seen", ({ threads = [], rows = [], up_to: upTo, until, read, more }) => {
     if (upTo !== undefined) return setReadUpTo(upTo);
-    setRead(threads, read, rows);
+    setRead(threads, read, { rows, until });
     if (more) remarkSoon();
   });
 }
@@ -77,8 +77,6 @@ function rise(urgent, clock, late) {
   if (fresh.length) ring(fresh, { late, count: fresh.length === urgent.alerts.length ? urgent.count : fresh.length });
   rung = Math.max(rung, clock);
 }
-
-const touched = ({ html }) => [...html.matchAll(/data-thread="(\d+)"/g)].map((each) => each[1]);
 
 // A refused stream is not tried again by browsers: who was shut out is shown the door, else it is opened anew.
 async function again() {

@@ -184,9 +184,11 @@ function refill({ id }) {
   setTimeout(() => { refilling.delete(id); fill(id); }, 400);
 }
 
-export function setRead(threads, read, rows = []) {
+// What came after the clock stood at `until` was not seen by who marked.
+export function setRead(threads, read, { rows = [], until = Infinity } = {}) {
   marks += 1;
   for (const row of list.querySelectorAll(".row")) {
+    if (read && key(row) > until) continue;
     const single = row.dataset.members === "1" || row.classList.contains("member");
     if ((single && threads.includes(Number(row.dataset.thread))) || rows.includes(Number(row.dataset.row))) paint(row, !read);
   }

@@ -14,11 +14,15 @@ from typing import Any, ClassVar
 import kubernetes_validate
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from inbox.settings import InboxSettings
 from ingest import workers
 from ingest.settings import IngestSettings
 from ops import settings
+from ops.catch_up_settings import CatchUpSettings
+from ops.cli import app
+from ops.watch_settings import WatchSettings
 from sinks import rules_file
 from sinks.archive.settings import ArchiveSettings
 from sinks.settings import SinksSettings
@@ -35,6 +39,8 @@ ROOMS = {
     "sinks": SinksSettings,
     "archive": ArchiveSettings,
     "inbox": InboxSettings,
+    "watch": WatchSettings,
+    "catch-up": CatchUpSettings,
 }
 FILES = sorted(path for folder in (BASE, EXAMPLE) for path in folder.glob("*.yaml"))
 ALL = [
@@ -154,6 +160,13 @@ def test_a_pod_has_no_rights(name):
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
+def test_a_pod_is_told_nothing_by_the_services_beside_it(name):
+    """For each Service the cluster sets NAME_PORT=tcp://…, and one of those names is a setting of ours."""
+    assert "INGEST_PORT" in settings.names(IngestSettings)
+    assert pod(name)["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_a_pod_gets_only_settings_the_code_knows_and_writes_where_a_volume_is(name):
     known = {each for model in settings.MODELS for each in settings.names(model)} | {"LOG_LEVEL", "LOG_FORMAT"}
     given = {each["name"]: each["value"] for each in container(name).get("env", ())}
@@ -170,11 +183,10 @@ def test_a_pod_gets_only_settings_the_code_knows_and_writes_where_a_volume_is(na
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_pod_runs_a_command_that_exists_from_an_image_that_is_built(name):
-    command = [sys.executable, "-m", "ops", *container(name)["args"], "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, [*container(name)["args"], "--help"])
+    assert done.exit_code == 0, done.output
     room = container(name)["image"].removeprefix("tocsin-")
-    assert (ROOT / {"archive": "sinks/archive"}.get(room, room) / "Dockerfile").exists()
+    assert f"FROM room AS {room}\n" in (ROOT / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -204,14 +216,44 @@ def test_selectors_find_pods():
             assert set(expression["values"]) <= {pod_labels[expression["key"]] for pod_labels in found}
 
 
-def test_the_pipeline_page_finds_the_rooms():
-    [rooms] = [each["value"] for each in container("inbox")["env"] if each["name"] == "INBOX_ROOMS"]
-    services = {
-        f"http://{name}:{each['spec']['ports'][0]['port']}"
-        for name, each in kinds("Service").items()
-        if "-private" in name
-    }
-    assert set(InboxSettings(rooms=rooms).room_addresses().values()) == services - {"http://inbox-private:8085"}
+SERVICES = {
+    f"http://{name}:{each['spec']['ports'][0]['port']}" for name, each in kinds("Service").items() if "-private" in name
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "others"),
+    [
+        ("inbox", InboxSettings, {"inbox", "watch", "catch-up"}),
+        ("catch-up", InboxSettings, {"inbox", "watch", "catch-up"}),
+        ("watch", WatchSettings, {"watch"}),
+    ],
+)
+def test_who_asks_the_rooms_finds_them(name, model, others):
+    [rooms] = [each["value"] for each in container(name)["env"] if each["name"].endswith("_ROOMS")]
+    found = set(model(rooms=rooms, _env_file=None).room_addresses().values())
+    assert found == {each for each in SERVICES if each.split("/")[2].partition("-private")[0] not in others}
+
+
+def test_who_asks_the_rooms_gets_through_and_hears_of_every_process():
+    """By both policies, out and in, and of those that are not ready too."""
+    asking = ["inbox", "watch", "catch-up"]
+    chosen = {"matchExpressions": [{"key": "app.kubernetes.io/name", "operator": "In", "values": asking}]}
+    policies = kinds("NetworkPolicy")
+    assert policies["who-asks-the-rooms"]["spec"]["podSelector"] == chosen
+    assert {"podSelector": chosen} in policies["private-ports"]["spec"]["ingress"][0]["from"]
+    for name, each in kinds("Service").items():
+        if "-private" in name:
+            assert (each["spec"]["clusterIP"], each["spec"]["publishNotReadyAddresses"]) == ("None", True)
+
+
+@pytest.mark.parametrize("name", ["watch", "catch-up"])
+def test_there_is_one_of_what_would_tell_or_feed_twice_and_it_remembers(name):
+    spec = LASTING[name]["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    [data] = [each["value"] for each in container(name)["env"] if each["name"] == "TOCSIN_DATA"]
+    [mount] = [each["name"] for each in container(name)["volumeMounts"] if each["mountPath"] == data]
+    assert {"name": mount, "persistentVolumeClaim": {"claimName": name}} in pod(name)["volumes"]
 
 
 def test_nothing_is_open_but_what_is_named():

@@ -21,4 +21,7 @@ def test_what_is_shown_is_counted(shown):
 
 def test_a_breaker_that_is_open_is_wrong_and_names_its_entry():
     found = figures({"tocsin_stream_breaker_open": 1.0, "tocsin_stream_api_calls_left_per_second": 3.25}, None, 0.0)
-    assert [(each.value, each.entry, each.bad) for each in found] == [("3.2 /s", "", False), ("open", "breaker", True)]
+    assert [(each.value, each.entry, each.bad) for each in found] == [
+        ("3.2 /s", "", False),
+        ("open", "tocsinalertapibreakeropen", True),
+    ]

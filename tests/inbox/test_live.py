@@ -1,6 +1,7 @@
 """Live messages and marks, over HTTP: nothing is missed between two connections."""
 
 import asyncio
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -81,7 +82,7 @@ def test_filters_hold_for_what_comes(site):
     assert "Alert 2" in told["html"]
     assert "Alert 1" not in told["html"]
     site.take(event(2, action="updated", at=1, of=alert(2, urgency={"current_value": 5})))
-    assert urgent.next()[0] == {"html": "", "gone": urgent_gone(site), "more": False, "urgent": None}
+    assert urgent.next()[0] == {"html": "", "gone": urgent_gone(site), "more": False, "urgent": None, "threads": [2]}
     urgent.close()
 
 
@@ -138,7 +139,7 @@ def test_mark_all_in_a_view_spares_what_the_view_hides(site):
     stream = Stream(site)
     stream.next()
     httpx.post(site.url + "/read-all?urgency=high", json={"clock": 3}, headers=OURS)
-    assert stream.next("seen")[0] == {"threads": [3, 2], "read": True, "more": False}
+    assert stream.next("seen")[0] == {"threads": [3, 2], "read": True, "until": 3, "more": False}
     unread = httpx.get(site.url + "/rows?state=unread").json()
     assert [f"Alert {n}" in unread["html"] for n in (1, 2, 3, 4)] == [True, False, False, True]
     assert unread["unread"] == 2
@@ -150,10 +151,10 @@ def test_marks_are_per_reader_and_reach_the_other_tabs(site):
     site.take(event(1), event(2), event(3))
     stream = Stream(site)
     count = stream.next("unread")[0]["count"]
-    assert httpx.post(site.url + "/read", json={"thread": 1}, headers=OURS).status_code == 204
-    assert stream.next("seen")[0] == {"threads": [1], "read": True}
+    assert httpx.post(site.url + "/read", json={"thread": 1, "clock": 3}, headers=OURS).status_code == 204
+    assert stream.next("seen")[0] == {"threads": [1], "read": True, "until": 3}
     assert stream.next("unread")[0]["count"] == count - 1
-    httpx.post(site.url + "/read", json={"thread": 1, "read": False}, headers=OURS)
+    httpx.post(site.url + "/read", json={"thread": 1, "clock": 3, "read": False}, headers=OURS)
     assert stream.next("unread")[0]["count"] == count
     httpx.post(site.url + "/read-all", json={"clock": 3}, headers=OURS)
     assert stream.next("unread")[0]["count"] == 0
@@ -176,8 +177,41 @@ def test_a_whole_burst_is_marked(site):
     noisy = {"rule": {"name": "Noisy"}}
     site.take(*(event(n, at=n, of=alert(n, **noisy)) for n in range(1, 6)))
     assert httpx.get(site.url + "/rows").json()["unread"] == 5
-    assert httpx.post(site.url + "/bursts/1/read", json={}, headers=OURS).status_code == 204
+    assert httpx.post(site.url + "/bursts/1/read", json={"clock": 5}, headers=OURS).status_code == 204
     assert httpx.get(site.url + "/rows").json()["unread"] == 0
+
+
+def test_what_came_after_the_alert_was_drawn_is_not_read_with_it(site):
+    httpx.get(site.url)
+    site.take(event(1), event(2))
+    drawn = int(re.search(r'data-newest="(\d+)"', httpx.get(site.url + "/threads/1").text)[1])
+    site.take(event(1, type_="alert-comment", at=9))
+    mark = {"thread": 1, "clock": drawn}
+    httpx.post(site.url + "/read", json=mark, headers=OURS)
+    assert httpx.get(site.url + "/rows").json()["unread"] == 2
+    httpx.post(site.url + "/read", json=mark | {"clock": 3}, headers=OURS)
+    httpx.post(site.url + "/read", json=mark, headers=OURS)
+    assert httpx.get(site.url + "/rows").json()["unread"] == 1
+    httpx.post(site.url + "/read-all", json={"clock": 3}, headers=OURS)
+    httpx.post(site.url + "/read", json={"thread": 1, "clock": drawn}, headers=OURS)
+    assert httpx.get(site.url + "/rows").json()["unread"] == 0
+
+
+def test_what_came_after_a_burst_was_drawn_is_not_read_with_it(site):
+    httpx.get(site.url)
+    site.take(*(event(n, at=n, of=alert(n, rule={"name": "Noisy"})) for n in range(1, 6)))
+    httpx.post(site.url + "/bursts/1/read", json={"clock": 4}, headers=OURS)
+    assert httpx.get(site.url + "/rows").json()["unread"] == 1
+
+
+def test_a_change_names_its_thread_whatever_the_filters_show(site):
+    site.take(event(1), event(2))
+    stream = Stream(site, "urgency=urgent")
+    stream.next()
+    site.take(event(1, type_="alert-comment", at=9))
+    told, _ = stream.next()
+    assert (told["html"], told["threads"]) == ("", [1])
+    stream.close()
 
 
 def test_a_page_that_stops_listening_is_forgotten(site):

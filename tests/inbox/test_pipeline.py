@@ -121,6 +121,6 @@ def test_each_target_has_a_tile_and_the_one_that_cannot_be_reached_is_named():
     tiles = {each.name: each for each in (*glance.rooms, *glance.targets)}
     assert list(tiles) == ["sinks", "mail", "soc-teams"]
     assert (tiles["sinks"].state, tiles["sinks"].says) == ("wrong", "cannot reach mail")
-    assert (tiles["mail"].state, tiles["mail"].entry) == ("wrong", "unavailable")
+    assert (tiles["mail"].state, tiles["mail"].entry) == ("wrong", "tocsintargetunavailable")
     assert tiles["soc-teams"].state == "well"
     assert ("delivered", "40") in [(each.label, each.value) for each in tiles["soc-teams"].figures]

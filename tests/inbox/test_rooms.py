@@ -92,5 +92,5 @@ def test_the_page_says_how_many_of_a_room_are_silent(monkeypatch):
         return await pipeline.look()
 
     [room] = asyncio.run(scenario()).rooms
-    assert (room.state, room.says, room.entry) == ("wrong", "1 of 2 does not answer", "room-away")
+    assert (room.state, room.says, room.entry) == ("wrong", "1 of 2 does not answer", "tocsinroomdown")
     assert [each.value for each in room.figures] == ["40"]

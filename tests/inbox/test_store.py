@@ -70,13 +70,25 @@ def test_burst_of_a_rule_is_one_row_that_opens(inbox):
     inbox.take(event(9, at=10))
     assert titles(inbox) == ["Alert 9", "Alert 5"]
     burst = rows(inbox)[1]
-    assert (burst["members"], burst["worst"]) == (5, 50)
+    assert (burst["members"], burst["urgency"]) == (5, 50)
     with inbox.database.reading() as connection:
         members = Listing(Filters()).members(connection, burst["row"]).rows
     assert [row["title"] for row in members] == [f"Alert {n}" for n in (5, 4, 3, 2, 1)]
     assert len(titles(inbox, group="none")) == 6
     assert len(titles(inbox, group="entity")) == 1
     assert rows(inbox, urgency=("low",))[0]["members"] == 1
+
+
+def test_a_burst_stands_by_its_newest_and_shows_its_most_urgent(inbox):
+    levels = (None, 92, 40, 92, 66, None)
+    noisy = [alert(n, rule={"name": "Noisy"}, urgency={"current_value": level}) for n, level in enumerate(levels, 1)]
+    inbox.take(*(event(n, at=n, of=of) for n, of in enumerate(noisy, 1)))
+    burst = rows(inbox)[0]
+    assert (burst["title"], burst["urgency"], burst["members"]) == ("Alert 4", 92, 6)
+    assert (burst["newest"], burst["last_at"], burst["row"]) == (6, NOW.timestamp() + 6, 1)
+    assert rows(inbox, urgency=("major", "high"))[0]["title"] == "Alert 5"
+    inbox.take(event(9, at=9, of=alert(9, rule={"name": "Noisy"}, urgency={"current_value": 92})))
+    assert rows(inbox)[0]["title"] == "Alert 9"
 
 
 def test_bursts_end_and_do_not_cross_tenants(inbox):

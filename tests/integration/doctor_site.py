@@ -79,7 +79,9 @@ async def site(kafka: KafkaSettings, secured: SecuredKafka, env: pytest.MonkeyPa
 
 
 def _make_the_machine_quick(env: pytest.MonkeyPatch) -> None:
-    env.setattr(slots, "OPERATORS", 2.25)  # every second slot; the simulated firewall bears it too
+    env.setattr(slots, "OPERATORS", 4.5)  # every second slot of nine a second; the simulated firewall bears it too
+    env.setenv("SEKOIA_REQUESTS_PER_SECOND", "9")
+    env.setattr(share, "LISTEN", 1.0)  # where there is no Kafka, nobody is heard
     for module, name in ((share, "REST"), (gossip, "FRESH")):
         env.setattr(module, name, 0.3)  # one doctor after the other, each with an error of its own
     resolve = socket.getaddrinfo

@@ -64,22 +64,26 @@ def test_a_flood_before_and_after_a_restart_stays_within_the_budget(kafka_settin
     asyncio.run(scenario())
 
 
-def test_the_second_process_of_a_connection_says_that_they_share_it(kafka_settings, script):
-    async def scenario() -> list[dict]:
+def test_two_workers_of_a_target_divide_its_budget(kafka_settings, script):
+    async def scenario() -> tuple[list[int], list[dict]]:
         rules = Rules(
             [Rule.model_validate({"name": "r", "match": "all", "notify": site.NAME})], {site.NAME: TARGET}, "v1"
         )
         runs = [TargetRun(kafka_settings, rules, TARGET, "earliest") for _ in range(2)]
-        tasks = []
         with capture_logs() as logs:
-            for run in runs:
-                tasks.append(asyncio.create_task(run.run()))
-                while not run.assigned or run._outlet is None:
-                    await asyncio.sleep(0.05)
+            tasks = [asyncio.create_task(run.run()) for run in runs]
+            rooms: list[int] = []
+            while not (rooms and max(rooms) < 10 and all(run.assigned for run in runs)):
+                await asyncio.sleep(0.05)
+                outlets = [run._outlet for run in runs]
+                rooms = [each.budget.room(time.monotonic(), urgent=True) for each in outlets if each]
             for run in runs:
                 run.stop()
             await asyncio.wait_for(asyncio.gather(*tasks), 60)
-        return [line for line in logs if line["event"] == "connection_shared_by_processes"]
+        return rooms, [line for line in logs if line["event"] == "budget_divided"]
 
-    (said,) = asyncio.run(scenario())
-    assert (said["target"], said["also"]) == (site.NAME, [site.NAME])
+    rooms, said = asyncio.run(scenario())
+    assert len(rooms) == 2
+    assert min(rooms) > 0
+    assert sum(rooms) <= 10
+    assert {line["target"] for line in said} == {site.NAME}

@@ -10,7 +10,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-import respx
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +23,7 @@ from sandbox.receivers import TeamsReceiver
 from sandbox.serving import serving
 from sinks import rules_file
 from sinks.proof import Canary
+from sinks.responses import Answer
 
 HUMAN = Canary(proof="human")
 DAY = 86_400.0
@@ -165,19 +165,18 @@ BOT = {"url": "http://127.0.0.1:9/chat", "token": "s3cr3t", "channel": "a" * 26}
 @pytest.mark.parametrize(
     ("answer", "trouble"),
     [
-        (httpx.Response(200, text='{"posts": {"x": {"message": "Canary 1234"}}}'), ""),
-        (httpx.Response(200, text='{"posts": {}}'), "it was accepted and is not there"),
-        (httpx.Response(401), "the place to look in cannot be read: HTTP 401"),
+        (Answer(200, {}, b'{"posts": {"x": {"message": "Canary 1234"}}}'), ""),
+        (Answer(200, {}, b'{"posts": {}}'), "it was accepted and is not there"),
+        (Answer(401, {}), "the place to look in cannot be read: HTTP 401"),
     ],
 )
-def test_mattermost_is_read_back_by_a_bot(answer, trouble):
+def test_mattermost_is_read_back_by_a_bot(asked, answer, trouble):
     settings = Canary.model_validate({"proof": "read_back", "bot": BOT})
-    with respx.mock:
-        route = respx.get(host="127.0.0.1").mock(return_value=answer)
-        assert asyncio.run(canary_read_back.find(settings, "1234", 0.0)) == trouble
-        request = route.calls[0].request
-    assert request.headers["authorization"] == "Bearer s3cr3t"
-    assert request.extensions["target"] == f"/chat/api/v4/channels/{'a' * 26}/posts?per_page=60".encode()
+    asked.answers = [answer]
+    assert asyncio.run(canary_read_back.find(settings, "1234", 0.0)) == trouble
+    request = asked.requests[0]
+    assert request.headers["Authorization"] == "Bearer s3cr3t"
+    assert (request.path, request.query) == (f"/chat/api/v4/channels/{'a' * 26}/posts", "per_page=60")
 
 
 class Mailbox:
@@ -234,16 +233,15 @@ def test_mail_is_read_back_by_imap_without_a_change(tmp_path, password, subjects
     assert not [each for each in mailbox.said if each.upper().startswith(("SELECT", "STORE", "EXPUNGE", "DELETE"))]
 
 
-def test_what_is_due_is_sent_once_and_what_is_missed_is_known(tmp_path):
+def test_what_is_due_is_sent_once_and_what_is_missed_is_known(tmp_path, asked):
     rules = rules_file.parse(RULES.format(base="http://127.0.0.1:9"), "t.yml", {})
     ahead = [0.0]
     canaries = canary.Canaries(rules, tmp_path, "https://soc.example.org/canary", lambda: time.time() + ahead[0])
-    with respx.mock:
-        route = respx.post(host="127.0.0.1").mock(return_value=httpx.Response(202))
-        asyncio.run(canaries.send_due())
-        asyncio.run(canaries.send_due())
-        assert route.call_count == 1
-        assert b"https://soc.example.org/canary/soc-teams/" in route.calls[0].request.content
+    asked.answers = [Answer(202, {})]
+    asyncio.run(canaries.send_due())
+    asyncio.run(canaries.send_due())
+    (request,) = asked.requests
+    assert b"https://soc.example.org/canary/soc-teams/" in request.body
     assert canaries.missed() == {"soc-teams": ""}
     ahead[0] = timedelta(days=1, minutes=1).total_seconds()
     assert canaries.missed()["soc-teams"].startswith("Nobody has confirmed a canary since")

@@ -87,13 +87,18 @@ def test_json_has_every_setting():
         ("STREAM_DEDUP_WINDOW", "STREAM_DEDUPE_WINDOW"),
         ("TOCSIN_RULE", "TOCSIN_RULES"),
         ("sinks_strat", "SINKS_START"),
+        ("SINK_ALLOW_NETWORKS", "SINKS_ALLOW_NETWORKS"),
+        ("SEKIOA_API_KEY", "SEKOIA_API_KEY"),
+        ("KAKFA_TOPIC_PREFIX", "KAFKA_TOPIC_PREFIX"),
     ],
 )
 def test_a_near_miss_is_named_with_what_was_meant(slip, meant):
     assert near_misses([slip, "PATH"]) == {slip: meant}
 
 
-@pytest.mark.parametrize("name", ["KAFKA_HEAP_OPTS", "KAFKA_LOG4J_OPTS", "PATH", "INGESTION_PORT", "ARCHIVE_OF_MINE"])
+@pytest.mark.parametrize(
+    "name", ["KAFKA_HEAP_OPTS", "KAFKA_LOG4J_OPTS", "PATH", "INGESTION_PORT", "ARCHIVE_OF_MINE", "SLACK_WEBHOOK_URL"]
+)
 def test_what_belongs_to_others_is_left_alone(name):
     assert near_misses([name]) == {}
 

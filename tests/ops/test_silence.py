@@ -59,6 +59,22 @@ def test_kafka_is_asked_only_when_something_was_missed(
     assert looks == ([NOW - timedelta(hours=1)] if asked else [])
 
 
+def test_a_silence_is_over_by_one_webhook_since_however_long_no_pass_came_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    webhooks: list[datetime] = []
+
+    async def heard(_kafka: KafkaSettings, since: datetime) -> bool:
+        return any(at >= since for at in webhooks)
+
+    monkeypatch.setattr(silence, "heard", heard)
+    state = Silence(timedelta(hours=1))
+    asyncio.run(state.look(KAFKA, 1, after(0)))
+    webhooks.append(after(10))
+    asyncio.run(state.look(KAFKA, 0, after(200)))
+    assert state.since is None
+
+
 def test_the_job_says_on_its_port_that_it_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def heard(*_: object) -> bool:
         return False

@@ -111,6 +111,31 @@ def test_workers_that_take_turns_to_answer_are_not_restarts():
     assert bad(*looks) == set()
 
 
+def test_processes_of_a_room_are_told_apart_and_one_that_is_gone_is_forgotten():
+    refused = INGEST + 'tocsin_ingest_rejected_total{reason="not_published"} 2.0\n'
+
+    def pages(at, **said):
+        return Look(NOW + at, {name: text and Page.read(text) for name, text in said.items()}, CALM, 50_000_000_000)
+
+    a, b = "ingest@10.0.0.1", "ingest@10.0.0.2"
+    tallies = {}
+    found = [
+        {key for key, said in seen(each, tallies, SETTINGS).items() if said.bad}
+        for each in (
+            pages(0, **{a: refused, b: INGEST}),
+            pages(5, **{a: refused, b: None}),  # of all their counts together this would be a fall,
+            pages(10, **{a: refused, b: refused}),  # and this growth of the first one too
+            pages(15, ingest=None),  # the name service is away
+            pages(20, **{a: refused, b: refused}),
+        )
+    ]
+    told = {f"webhooks_refused/{b}"}
+    assert found == [set(), {f"room_down/{b}"}, told, {"room_down/ingest"}, told]
+    seen(pages(25, **{a: refused, "ingest@10.0.0.3": INGEST}), tallies, SETTINGS)
+    assert {key for key in tallies if key.endswith(b)} == set()
+    assert f"refused/{a}" in tallies
+
+
 def test_whom_a_sink_serves():
     assert served(look().pages.values()) == {"soc"}
     assert served(look(sinks=None).pages.values()) == set()

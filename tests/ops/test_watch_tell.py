@@ -2,9 +2,7 @@
 
 import asyncio
 
-import httpx
 import pytest
-import respx
 from pydantic import SecretStr, ValidationError
 
 from events.settings import KafkaSettings
@@ -15,6 +13,7 @@ from ops.watch_direct import Direct
 from ops.watch_settings import WatchSettings
 from ops.watch_tell import Teller
 from sinks import rules_file
+from sinks.responses import Answer
 
 RULES = """\
 targets:
@@ -146,7 +145,7 @@ def test_the_record_says_what_to_do_and_whom_it_was_told():
     assert over.links.alert is None
 
 
-def test_a_target_that_answers_429_is_left_alone_for_as_long_as_it_asks():
+def test_a_target_that_answers_429_is_left_alone_for_as_long_as_it_asks(asked):
     clock = [0.0]
     target = rules_file.parse(RULES, "tocsin.yml", {}).targets["ops-mail"]
     direct = Direct(monotonic=lambda: clock[0])
@@ -155,35 +154,33 @@ def test_a_target_that_answers_429_is_left_alone_for_as_long_as_it_asks():
     async def post():
         return await direct.post(target, event)
 
-    with respx.mock:
-        route = respx.post(host="127.0.0.1").mock(
-            side_effect=[httpx.Response(429, headers={"Retry-After": "30"}), httpx.Response(200)]
-        )
-        assert not asyncio.run(post())
-        clock[0] = 29.0
-        assert not asyncio.run(post())
-        assert route.call_count == 1
-        clock[0] = 31.0
-        assert asyncio.run(post())
+    asked.answers = [Answer(429, {"retry-after": "30"}), Answer(200, {})]
+    assert not asyncio.run(post())
+    clock[0] = 29.0
+    assert not asyncio.run(post())
+    assert len(asked.requests) == 1
+    clock[0] = 31.0
+    assert asyncio.run(post())
 
 
-def beats(url, *, well, at=(0.0,), status=200):
+def beats(asked, url, *, well, at=(0.0,), status=200):
     async def run():
         async with Heartbeat(SecretStr(url), 60.0) as heart:
             for now in at:
                 await heart.beat(now, well=well)
 
-    with respx.mock:
-        route = respx.get(host="127.0.0.1").mock(return_value=httpx.Response(status))
-        asyncio.run(run())
-        return [call.request.extensions["target"] for call in route.calls]
+    asked.answers, asked.requests = [Answer(status, {})], []
+    asyncio.run(run())
+    return [(request.path, request.query) for request in asked.requests]
 
 
-def test_the_heart_beats_only_while_all_is_well_and_no_faster_than_agreed():
-    assert beats("http://127.0.0.1:9/ping/abc?x=1", well=True, at=(0.0, 30.0, 60.0)) == [b"/ping/abc?x=1"] * 2
-    assert beats("http://127.0.0.1:9", well=True) == [b"/"]
-    assert beats("http://127.0.0.1:9/ping", well=False, at=(0.0, 100.0)) == []
-    assert beats("http://127.0.0.1:9/ping", well=True, status=500) == [b"/ping"]
+def test_the_heart_beats_only_while_all_is_well_and_no_faster_than_agreed(asked):
+    assert (
+        beats(asked, "http://127.0.0.1:9/ping/abc?x=1", well=True, at=(0.0, 30.0, 60.0)) == [("/ping/abc", "x=1")] * 2
+    )
+    assert beats(asked, "http://127.0.0.1:9", well=True) == [("/", "")]
+    assert beats(asked, "http://127.0.0.1:9/ping", well=False, at=(0.0, 100.0)) == []
+    assert beats(asked, "http://127.0.0.1:9/ping", well=True, status=500) == [("/ping", "")]
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "ftp://example.org", "https://u:s3cr3t@example.org"])

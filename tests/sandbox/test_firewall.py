@@ -58,6 +58,22 @@ def test_one_burst_is_recorded_and_forgiven() -> None:
     assert firewall.stats.blocks == 0
 
 
+@pytest.mark.parametrize(
+    ("arrivals", "most"),
+    [
+        # As a fault run had them: the fifth was let in after the sixth, and no second held six.
+        ((0.0, 0.222, 0.446, 0.666, 1.112, 0.889), 5),
+        ((0.0, 0.2, 0.4, 0.6, 0.9, 0.8), 6),
+        ((0.0, 0.9, 1.2, 1.3, 0.95), 4),
+    ],
+)
+def test_requests_told_of_out_of_turn_count_by_when_they_arrived(arrivals: tuple[float, ...], most: int) -> None:
+    firewall, clock = wall()
+    for arrived in arrivals:
+        firewall.admit(ME, clock.now + arrived)
+    assert firewall.stats.max_requests_in_any_1s == most
+
+
 def test_a_flood_is_too_fast() -> None:
     firewall, _ = wall(sustained_rate=1000.0)
     assert [ask(firewall) for _ in range(101)] == [True] * 100 + [False]

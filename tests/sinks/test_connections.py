@@ -87,19 +87,25 @@ def test_mistakes_are_named(was, wrong, said):
     assert said in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("members", "here", "said"),
-    [
-        ({"one": 1}, {"one", "two"}, set()),
-        ({"one": 1, "two": 1}, {"one", "two"}, set()),
-        ({"one": 1, "two": 1}, {"one"}, {"two"}),
-        ({"one": 1, "two": 0}, {"one"}, set()),
-        ({"one": 2}, {"one", "two"}, {"one"}),
-        ({"one": 3, "two": 4}, {"one"}, {"one", "two"}),
-    ],
-)
-def test_who_else_spends_the_budget(members, here, said):
+@pytest.mark.parametrize(("members", "said"), [({}, []), ({"two": 1}, ["two"]), ({"one": 3, "two": 4}, ["one", "two"])])
+def test_who_else_spends_the_budget_of_a_fallback(members, said):
     async def asked(name):
         return members.get(name, 0)
 
-    assert asyncio.run(elsewhere.others("one", ["one", "two"], here, asked)) == said
+    assert asyncio.run(elsewhere.running(["one", "two"], asked)) == said
+
+
+def test_workers_and_processes_divide_a_budget():
+    targets = rules_file.parse(FILE, "tocsin.yml", {}).targets
+    one, two = targets["one"], targets["two"]
+    connections, names, own = Connections(["one", "two"]), ["one", "two"], (Limit(20, 300, reserve=4),)
+    assert connections.share(one, names, 6, 12, 0.0) == 0.25, "half of one of two targets"
+    budget = connections.budget(one, own)
+    assert budget.room(0.0, urgent=True) == 5, "what was assigned before the budget was known counts"
+    assert connections.share(two, names, 12, 12, 1.0) == 0.75
+    assert budget.room(1.0, urgent=True) == 15, "a target that starts has counted what was posted before"
+    assert connections.share(one, names, 12, 12, 2.0) == 1.0
+    assert budget.room(301.0, urgent=True) == 15, "the other worker's posts still count"
+    assert budget.room(302.0, urgent=True) == 20
+    assert connections.share(one, names, 0, 12, 400.0) < 0.55
+    assert budget.room(400.0, urgent=True) == 10

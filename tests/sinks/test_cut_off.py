@@ -82,6 +82,22 @@ def test_receipts_say_it_of_those_that_were_cut_off_and_why_tells(limits, count,
     assert said["e1"].twice == "a sink was cut off while it posted this, and it was posted again"
 
 
+@pytest.mark.parametrize(("limits", "count"), [((), 1), (channel.TEAMS, 30)])
+def test_what_goes_to_a_fallback_is_written_down_before_it_too(limits, count):
+    class Chatty(channel.Mail):
+        marks_attempts = True
+
+        async def deliver(self, event):
+            assert target.marked, "posted before it was written down"
+            return await super().deliver(event)
+
+    mail = Chatty()
+    target = channel.Channel(limits, *[channel.Unavailable("HTTP 503") for _ in range(60)], standby=mail)
+    outcomes = target.run(*((0.0, channel.record(n, f"u{n}", 95)) for n in range(count)))
+    assert outcomes["by_fallback"] == count
+    assert sorted(set(target.marked)) == list(range(count))
+
+
 def test_only_types_without_a_stable_id_pay_for_it():
     marked = {name for name in shelf.types() if shelf.find(name).marks_attempts}
     assert marked == set(shelf.types()) - {"webhook", "email", "log"}

@@ -123,7 +123,7 @@ def test_an_event_that_only_says_it_is_a_digest_is_shown_all_the_same(value, dat
     st.integers(200, 9_000),
 )
 def test_lines_keep_to_their_room_and_count_what_they_leave_out(items, more, most):
-    items = [(label.replace("\n", " ") or "x", title) for label, title in items]
+    items = [(label.replace("\n", " ").strip() or "x", title) for label, title in items]
     text = digest_text.lines(items, more, most)
     assert len(text) <= most
     shown = text.split("\n") if text else []

@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -255,6 +256,20 @@ def test_urgent_ones_go_to_the_fallback_once_they_waited_long_enough():
     by_fallback = next(one for one in channel.receipts if one.event_id == "e99")
     assert (by_fallback.target, by_fallback.status) == ("t", "mail: SMTP 250")
     assert "e99" not in channel.told
+
+
+def test_a_fallback_that_refuses_is_not_asked_at_every_step():
+    class Slow(Mail):
+        async def deliver(self, event):
+            at.append(channel.now)
+            return await super().deliver(event)
+
+    at: list[float] = []
+    mail = Slow(*[Undeliverable("no") for _ in range(3)])
+    channel = Channel((), *[Unavailable("HTTP 503") for _ in range(60)], standby=mail)
+    assert channel.run((0.0, record(1, "u", 95))) == {"by_fallback": 1}
+    assert len(at) == 4
+    assert all(later - earlier >= 60 for earlier, later in pairwise(at))
 
 
 def test_a_digest_with_urgent_ones_goes_to_the_fallback_too():

@@ -165,7 +165,7 @@ def test_a_name_that_is_rebound_after_it_was_checked_is_not_followed(monkeypatch
 
     first, asked, second = asyncio.run(scenario())
     assert isinstance(first, Unavailable)
-    assert first.reason == "no answer: ConnectError"  # nobody listens at the address that was checked
+    assert first.reason == "no answer: ClientConnectorError"  # nobody listens at the address that was checked
     assert asked == 1
     assert isinstance(second, Unavailable)
     assert "loopback" in second.reason

@@ -16,6 +16,9 @@ class Owner:
     def __init__(self):
         self.told = []
 
+    def member(self, at):
+        self.told.append(at)
+
     def revoked(self):
         self.told.append("revoked")
 
@@ -39,3 +42,16 @@ def test_the_owner_hears_that_partitions_are_divided_anew(tmp_path, monkeypatch)
         return owner.told
 
     assert asyncio.run(scenario()) == ["revoked"]
+
+
+def test_the_owner_hears_it_also_while_its_application_stops(tmp_path):
+    async def scenario():
+        kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1", partitions=4)
+        app, owner = stream_app.build(kafka, StreamSettings(data=tmp_path)), Owner()
+        stream_app.connect(app, Topics(kafka.topic_prefix), owner)
+        stream_app.listen(app, owner)
+        app._stopped.set()
+        await app.consumer.on_partitions_revoked({TP(Topics(kafka.topic_prefix).raw, 0)})
+        return app.should_stop, owner.told
+
+    assert asyncio.run(scenario()) == (True, ["revoked"])

@@ -45,7 +45,7 @@ def test_browser_learns_after_a_break_what_was_read_elsewhere(site, open_page, t
     again = Site(tmp_path, site.port)
     try:
         other = page.context.request
-        other.post(f"{site.url}/read", data={"thread": 3, "read": True}, headers={"X-Tocsin": "page"})
+        other.post(f"{site.url}/read", data={"thread": 3, "clock": 99, "read": True}, headers={"X-Tocsin": "page"})
         page.wait_for_selector("#row-3:not(.unread)")
         assert "Unread" not in page.locator("#row-3 .title").text_content()
         page.wait_for_selector("#row-4.unread")
@@ -69,7 +69,7 @@ def test_browser_learns_it_of_rows_loaded_with_show_older_too(site, open_page, t
     again = Site(tmp_path, site.port)
     try:
         page.context.request.post(
-            f"{site.url}/read", data={"thread": int(thread), "read": True}, headers={"X-Tocsin": "page"}
+            f"{site.url}/read", data={"thread": int(thread), "clock": 999, "read": True}, headers={"X-Tocsin": "page"}
         )
         page.wait_for_selector(f"#row-{thread}:not(.unread)", state="attached")
     finally:

@@ -24,6 +24,26 @@ def test_browser_burst_is_read_when_its_members_are(site, open_page):
     page.wait_for_selector("#rows > .row:first-child.unread")
 
 
+def test_browser_burst_opens_with_the_alert_its_colour_is_about(site, open_page):
+    httpx.get(site.url)
+    levels = {40: 45, 41: 95, 42: 20}
+    noisy = {n: alert(n, rule={"name": "Noisy"}, urgency={"current_value": level}) for n, level in levels.items()}
+    site.take(*(event(n, at=40 + n, of=of) for n, of in noisy.items()))
+    page = live(open_page(site.url))
+    page.click("#rows > .row.u-urgent:first-child .title")
+    page.locator("#drawer h2", has_text="Alert 41").wait_for()
+    assert page.locator("#drawer article.u-urgent").count() == 1
+    until(page, "document.querySelectorAll('.row.member').length === 3")
+    page.locator(".row.member:not(.unread)", has_text="Alert 41").wait_for()
+    assert page.locator(".row.member.unread").count() == 2
+
+
+def test_browser_open_alert_that_the_filters_hide_stays_current(site, open_page):
+    page = live(open_page(site.url + "/?urgency=urgent&open=1"))
+    site.take(event(1, type_="alert-comment", at=30, of=alert(1), given={"content": "Mine."}))
+    page.locator("#drawer blockquote", has_text="Mine.").wait_for()
+
+
 def test_browser_marks_only_what_a_view_shows(site, open_page):
     httpx.get(site.url)
     site.take(*(event(n, action="updated", at=20 + n, of=alert(n, urgency={"current_value": n * 15})) for n in (1, 6)))
