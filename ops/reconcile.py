@@ -1,27 +1,30 @@
 """`tocsin reconcile`: from the Alert API to every target, what came, what is on its way, and what is unaccounted for."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
 from events.settings import KafkaSettings
 from events.topics import Topics
-from ops import archive_files, catch_up_known
-from ops.catch_up import Known, Listed, missing
-from ops.catch_up_pass import Pages, listed_from
-from ops.gaps import Count, Gap, Kind, Limits
+from ops import archive_files
+from ops.catch_up_pass import Pages
+from ops.gaps import Count, Gap, Limits
 from ops.ledger import Ledger
-from ops.life import Record
 from ops.life_targets import Place
+from ops.reconcile_api import Api
 from ops.scan import Progress, Reader, Span, reading
 from sinks.archive.storage import Root
 from sinks.finished import decode
 from sinks.positions import committed
 from sinks.rules import Rules
 from stream.restore import SLACK
+
+Places = dict[tuple[str, int], Place]
+"""By group and partition, how far it has come."""
 
 
 @dataclass
@@ -61,42 +64,29 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass
-class Api:
-    """What the Alert API lists, and what our topics tell of it."""
-
-    listed: dict[str, Listed] = field(default_factory=dict)
-    """By uuid in lower case."""
-    known: Known = field(default_factory=Known)
-
-    def note(self, record: Record, *, enriched: bool) -> None:
-        """Take a record of the raw or the enriched topic."""
-        if self.listed:
-            catch_up_known.note(self.known, self.listed.keys(), record, enriched=enriched)
-
-
 async def reconcile(kafka: KafkaSettings, asked: Asked, progress: Progress) -> Report:
     """Compare all stages.
 
     Raises NotReady, BrokenManifest, KafkaError, and Unavailable and Refused where the Alert API is asked.
     """
-    report, api = Report(asked.since, asked.until), Api()
+    report, api, topics = Report(asked.since, asked.until), Api(), Topics(kafka.topic_prefix)
     if asked.pages:  # first, so that the topics know more than the list, never less
-        api.listed = await _listed(asked.pages, asked.since.timestamp())
+        await api.ask(asked.pages, asked.since)
     firsts: dict[str, dict[str, int]] = {}
     async with reading(kafka) as reader:
-        count = len(await reader.partitions(Topics(kafka.topic_prefix).raw))
+        count = len(await reader.partitions(topics.raw))
+        found = _Found(report, api, await _places(kafka, asked.rules.targets if asked.rules else (), count))
         for number in range(count):
-            ledger = await _Partition(kafka, reader, number, asked, report, api).read()
+            ledger = await _Partition(reader, topics, number, asked, found).read()
             _add(report, ledger)
             for target, versions in ledger.first_told.items():
-                for version, at in versions.items():
-                    known = firsts.setdefault(target, {})
-                    known[version] = min(at, known.get(version, at))
+                known = firsts.setdefault(target, {})
+                known |= {version: min(at, known.get(version, at)) for version, at in versions.items()}
             progress(number + 1, count)
     _leave_out(report, firsts, asked.rules)
     if asked.pages:
-        _compare(asked, api, report)
+        report.alerts, missing = api.compare(asked.since, asked.until - asked.delay)
+        report.gaps += missing
     return report
 
 
@@ -135,21 +125,26 @@ def _is_early(gap: Gap, target: str, begin: int | None) -> bool:
     return begin is None or bool(gap.at and gap.at.timestamp() * 1000 < begin)
 
 
+class _Found(NamedTuple):
+    report: Report
+    api: Api
+    places: Places
+
+
 class _Partition:
     """One partition of all topics."""
 
-    def __init__(
-        self, kafka: KafkaSettings, reader: Reader, number: int, asked: Asked, report: Report, api: Api
-    ) -> None:
-        self._kafka, self._reader, self._number, self._asked = kafka, reader, number, asked
-        self._report, self._api = report, api
-        self._topics = Topics(kafka.topic_prefix)
+    def __init__(self, reader: Reader, topics: Topics, number: int, asked: Asked, found: "_Found") -> None:
+        self._reader, self._topics, self._number, self._asked = reader, topics, number, asked
+        self._report, self._api, self._places = found
 
     async def read(self) -> Ledger:
-        """Read it; how far the stages have come is asked before what they wrote is read."""
+        """Read it."""
         since, topics = self._asked.since, self._topics
         raw = await self._span(topics.raw, since - SLACK)
-        limits = await self._limits()
+        asked, number = self._asked, self._number
+        targets = {name: self._places.get((name, number)) for name in (asked.rules.targets if asked.rules else ())}
+        limits = Limits(since, asked.until, self._places.get(("stream", number)), targets, None)
         ledger = Ledger(limits, self._asked.rules)
         enriched = await self._span(topics.enriched, since - SLACK)
         self._look_into_files(limits, enriched)
@@ -178,13 +173,6 @@ class _Partition:
         async for record in self._reader.records({place: Span(span.start, end)}):
             ledger.enriched(record, judged=False)
 
-    async def _limits(self) -> Limits:
-        names = list(self._asked.rules.targets) if self._asked.rules else []
-        enriched = TopicPartition(self._topics.enriched, self._number)
-        stream = await self._place("stream", TopicPartition(self._topics.raw, self._number))
-        targets = {name: await self._place(name, enriched) for name in names}
-        return Limits(self._asked.since, self._asked.until, stream, targets, None)
-
     def _look_into_files(self, limits: Limits, enriched: tuple[TopicPartition, Span]) -> None:
         if self._asked.root is None:
             return
@@ -205,41 +193,17 @@ class _Partition:
         spans = await self._reader.spans([place])
         return place, Span((await self._reader.places(spans, since))[place], spans[place].end)
 
-    async def _place(self, group: str, partition: TopicPartition) -> Place | None:
-        known = await committed(self._kafka, group, [partition])
-        if partition not in known:
-            return None
-        offset, metadata = known[partition]
-        return Place(offset, tuple(decode(offset, metadata.partition(" ")[2])))
 
-
-async def _listed(pages: Pages, since: float) -> dict[str, Listed]:
-    found: dict[str, Listed] = {}
-    ended = False
-    while not ended:
-        listed, since, ended = await listed_from(pages, since)
-        found |= {each.uuid.lower(): each for each in listed}
+async def _places(kafka: KafkaSettings, targets: Iterable[str], count: int) -> Places:
+    """Return how far the stream and each target have come, before anything is read of what they wrote."""
+    topics = Topics(kafka.topic_prefix)
+    found: Places = {}
+    for group, topic in {"stream": topics.raw, **dict.fromkeys(targets, topics.enriched)}.items():
+        known = await committed(kafka, group, [TopicPartition(topic, number) for number in range(count)])
+        for place, (offset, metadata) in known.items():
+            runs = tuple(decode(offset, metadata.partition(" ")[2]))
+            found[group, place.partition] = Place(offset, runs)
     return found
-
-
-def _compare(asked: Asked, api: Api, report: Report) -> None:
-    """Compare what the Alert API lists with the raw and the enriched topic, as a catch-up does."""
-    report.alerts = count = Count()
-    floor, until = asked.since.timestamp(), (asked.until - asked.delay).timestamp()
-    feeds = {feed.key.decode(): feed for feed in missing(api.listed.values(), api.known, floor, until)}
-    for alert in api.listed.values():
-        if not floor <= alert.updated_at <= until:
-            count.waiting += alert.updated_at > until
-            continue
-        count.expected += 1
-        feed = feeds.get(alert.uuid)
-        if feed is None:
-            count.there += 1
-            continue
-        kind: Kind = "lost webhook" if feed.event_id.startswith("created:") else "lost change"
-        at = alert.created_at if kind == "lost webhook" else alert.updated_at
-        named = Gap(kind, alert.short_id, feed.event_id, alert.uuid, at=datetime.fromtimestamp(at).astimezone())
-        report.gaps.append(named)
 
 
 def unaccounted(report: Report) -> dict[str, Any]:

@@ -35,6 +35,8 @@ LATE = timedelta(minutes=20)
 """A catch-up leaves alone what is younger than 15 minutes."""
 RATE = 25.0
 """New alerts a second while the live path is measured."""
+TRIES, PAUSE = 3, 40.0
+"""How often a catch-up is run that the API cut off, and the seconds between."""
 ROUNDS = 5
 """How long new alerts come at most while a replay goes on, in rounds."""
 FILES = 2
@@ -103,7 +105,10 @@ class Drilling:
 
     async def _catch_up(self, site: Site, drill: Drill) -> None:
         """Catch up, and let the webhooks come after all: nobody is to be told twice."""
-        await site.run("catch-up", "--since", self._since())
+        for _ in range(TRIES):
+            if (await site.run("catch-up", "--since", self._since(), codes=(0, 1))).code == 0:
+                break
+            await asyncio.sleep(PAUSE)  # the API did not answer; after an error nobody calls for half a minute
         drill.lost = site.receiver.alerts[TARGET]
         await self._settled(site)
         await Traffic(self._tenant, site.layout.hook_url, RATE).post(self._never)
