@@ -101,6 +101,7 @@ class Poster:
         self._host = parts.hostname or ""
         secure = parts.scheme == "https"
         self._port = parts.port or (443 if secure else 80)
+        self._base = f"{parts.scheme}://{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}"
         self._checked = _Checked()
         self._guard = egress.Guard(self._host, self._port, secure=secure, resolve=resolve)
 
@@ -139,7 +140,7 @@ class Poster:
         Raises Unavailable when there is no answer.
         """
         place, _, query = (self._parts.path.rstrip("/") + path).partition("?")
-        return await self._ask(_Request("GET", place, query, headers, b"", limit), deadline)
+        return await self._ask(_Request("GET", place or "/", query, headers, b"", limit), deadline)
 
     async def _ask(self, request: "_Request", deadline: float) -> Answer:
         try:
@@ -152,21 +153,13 @@ class Poster:
             raise Unavailable(f"no complete answer within {deadline:.0f} s") from None
 
     async def _send(self, wanted: "_Request") -> Answer:
-        parts = self._parts
         # The signature in the query counts byte by byte: nothing is encoded anew, and an explicit port stays.
-        url = URL.build(
-            scheme=parts.scheme,
-            host=self._host,
-            port=self._port,
-            path=wanted.path,
-            query_string=wanted.query,
-            encoded=True,
-        )
+        url = URL(f"{self._base}{wanted.path}" + (f"?{wanted.query}" if wanted.query else ""), encoded=True)
         async with self._client.request(
             wanted.method,
             url,
             data=io.BytesIO(wanted.body) if len(wanted.body) >= _LARGE else wanted.body or None,
-            headers={**wanted.headers, "Host": parts.netloc},
+            headers={**wanted.headers, "Host": self._parts.netloc},
             allow_redirects=False,
         ) as response:
             if response.status < 200:  # noqa: PLR2004

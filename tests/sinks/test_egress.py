@@ -144,8 +144,8 @@ class Listener:
         finally:
             writer.close()
 
-    async def start(self) -> tuple[asyncio.Server, int]:
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=self.context)
+    async def start(self, host: str = "127.0.0.1") -> tuple[asyncio.Server, int]:
+        server = await asyncio.start_server(self.serve, host, 0, ssl=self.context)
         return server, server.sockets[0].getsockname()[1]
 
 
@@ -208,6 +208,23 @@ def test_the_next_address_is_tried_when_one_does_not_answer():
 
     assert asyncio.run(scenario()).status == 200
     assert listener.connections == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"])
+def test_an_address_may_stand_for_the_host(host):
+    async def scenario() -> tuple[object, bytes, int]:
+        listener = Listener()
+        try:
+            server, port = await listener.start("::1" if host == "[::1]" else "127.0.0.1")
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        async with server:
+            return await posted(Poster(SecretStr(f"http://{host}:{port}/x?a=%2B"))), listener.requests[0], port
+
+    answer, request, port = asyncio.run(scenario())
+    assert answer.status == 200
+    assert request.startswith(b"POST /x?a=%2B HTTP/1.1\r\n")
+    assert f"Host: {host}:{port}\r\n".encode() in request
 
 
 def test_plain_http_goes_only_where_it_is_allowed():
