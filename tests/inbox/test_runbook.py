@@ -45,6 +45,6 @@ def test_names_are_for_people():
 
 
 def test_a_sentence_is_text():
-    assert str(sentence("see `a <b>` and [TocsinKafkaAway](#tocsinkafkaaway) <i>, [x.md](x.md)")) == (
-        'See <code>a &lt;b&gt;</code> and <a href="#tocsinkafkaaway">Kafka away</a> &lt;i&gt;, docs/x.md'
+    assert str(sentence("see `a <b>` and [TocsinKafkaAway](#tocsinkafkaaway) <i>, [history.md](history.md)")) == (
+        'See <code>a &lt;b&gt;</code> and <a href="#tocsinkafkaaway">Kafka away</a> &lt;i&gt;, docs/history.md'
     )
