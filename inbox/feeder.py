@@ -71,6 +71,9 @@ class Feeder:
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=4 << 20,
+            # While a batch takes long to write, the client asks for the other partitions alone, and this one waits for
+            # the answer: half a second where those are quiet.
+            fetch_max_wait_ms=200,
         )
         await self._consumer.start()
         try:

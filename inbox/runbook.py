@@ -43,8 +43,8 @@ class Entry:
 
 def title(name: str) -> str:
     """Write an alert's name for people: Kafka away for TocsinKafkaAway."""
-    words = _WORD.findall(name.removeprefix("Tocsin"))
-    return " ".join([words[0], *("API" if word == "Api" else word.lower() for word in words[1:])])
+    said = " ".join(_WORD.findall(name.removeprefix("Tocsin"))).capitalize()
+    return re.sub(r"\bapi\b", "API", said, flags=re.IGNORECASE)
 
 
 def parse(page: str) -> list[Entry]:

@@ -61,7 +61,8 @@ export function close({ keep = false } = {}) {
 function mark(number) {
   current = String(number);
   for (const row of document.querySelectorAll(".row.current")) row.classList.remove("current");
-  if (current) document.querySelector(`.row.member[data-thread="${current}"], .row[data-thread="${current}"]`)?.classList.add("current");
+  const shown = (kind) => document.querySelector(`.row${kind}[data-thread="${current}"]`);
+  if (current) (shown(".member") ?? shown(""))?.classList.add("current");
 }
 
 // The thread shown changed: show it as it is now, without moving the focus or what is scrolled, open or selected.

@@ -73,10 +73,11 @@ $("rows").addEventListener("click", (event) => {
   const row = event.target.closest(".row");
   if (!row || event.target.closest(".out") || event.metaKey || event.ctrlKey) return;
   event.preventDefault();
-  open(row);
   // The alert that opens is the most urgent of its burst: what is new may be another.
-  const closed = row.querySelector('.burst[aria-expanded="false"]');
-  if (closed) toggleBurst(closed);
+  open(row).then(() => {
+    const closed = document.getElementById(row.id)?.querySelector('.burst[aria-expanded="false"]');
+    if (closed) toggleBurst(closed);
+  });
 });
 
 async function open(row) {

@@ -34,6 +34,16 @@ def test_its_page_links_to_nothing_that_is_not_there():
     assert "](" not in page
 
 
+def test_names_are_for_people():
+    assert [
+        runbook.title(name) for name in ("TocsinApiKeyExpiring", "TocsinAlertApiBreakerOpen", "TocsinKafkaAway")
+    ] == [
+        "API key expiring",
+        "Alert API breaker open",
+        "Kafka away",
+    ]
+
+
 def test_a_sentence_is_text():
     assert str(sentence("see `a <b>` and [TocsinKafkaAway](#tocsinkafkaaway) <i>, [history.md](history.md)")) == (
         'See <code>a &lt;b&gt;</code> and <a href="#tocsinkafkaaway">Kafka away</a> &lt;i&gt;, docs/history.md'

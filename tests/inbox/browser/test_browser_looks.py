@@ -45,6 +45,23 @@ def test_browser_unread_and_urgency_are_told_apart(site, open_page):
     assert page.locator("#row-6").evaluate(look)[0] == urgent[0]
 
 
+def test_browser_no_line_of_a_row_begins_with_a_dot(site, open_page):
+    long = alert(9, entity={"name": "An entity with a name that takes the line"}, status={"name": ""})
+    site.take(event(9, at=90, of=long))
+    page = live(open_page(site.url, viewport={"width": 390, "height": 760}))
+    seen = page.evaluate(
+        """() => [...document.querySelectorAll('.meta')].map((meta) => {
+          const left = meta.getBoundingClientRect().left + 16;
+          const text = [...meta.children].filter((each) => each.offsetWidth);
+          return text.every((each) => each.getBoundingClientRect().left >= left - 16.5) &&
+            text.some((each) => Math.abs(each.getBoundingClientRect().left + 16 - left) < 1) &&
+            getComputedStyle(meta).clipPath.includes('16px');
+        })"""
+    )
+    assert seen
+    assert all(seen)
+
+
 def test_browser_empty_list_draws_nothing(open_page, site):
     page = live(open_page(site.url + "/?q=zzzz"))
     assert page.locator("#rows").is_hidden()

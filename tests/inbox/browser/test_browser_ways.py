@@ -36,6 +36,18 @@ def test_browser_burst_opens_with_the_alert_its_colour_is_about(site, open_page)
     until(page, "document.querySelectorAll('.row.member').length === 3")
     page.locator(".row.member:not(.unread)", has_text="Alert 41").wait_for()
     assert page.locator(".row.member.unread").count() == 2
+    assert page.locator(".row.current .title").all_inner_texts() == ["Alert 41"]
+
+
+def test_browser_a_state_leads_to_its_entry_of_the_runbook(site, open_page):
+    page = open_page(site.url + "/pipeline")
+    assert not page.is_visible("#tocsinroomdown p")
+    page.locator(".room a").first.click()
+    page.locator("#tocsinroomdown p").first.wait_for()
+    page.locator(
+        '#tocsinspoolinuse a, #tocsinsilence a, #tocsinurgentlatefast a[href="#tocsinspoolold"]'
+    ).first.evaluate("link => link.click()")
+    assert "#tocsin" in page.url
 
 
 def test_browser_open_alert_that_the_filters_hide_stays_current(site, open_page):
