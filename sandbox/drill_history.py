@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow.parquet as pq
 import typer
 
 from events.errors import NotReady
@@ -99,8 +100,12 @@ class Drilling:
             for file in manifest.live(list(manifest.Manifest(store, topic, number).entries()))
         ]
         drill.planted.files = random.Random(self._size.seed).sample(sorted(files), k=FILES)
+        gone = set()
         for path in drill.planted.files:
+            gone.update(pq.read_table(root / path, columns=["alert_uuid"])["alert_uuid"].to_pylist())
             (root / path).unlink()
+        # A short id is looked for in the archive and in what is new: of these it can no longer be known.
+        drill.planted.whole = [each for each in drill.planted.whole if each.uuid not in gone]
         self._say(f"{FILES} of {len(files)} files of the archive removed")
 
     async def _catch_up(self, site: Site, drill: Drill) -> None:
