@@ -92,7 +92,7 @@ def collect_seldom() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 5, 10)
 
 
 async def _look_up(lookups: Lookups, gossip: Gossip) -> None:
