@@ -76,7 +76,7 @@ class Lookups:
     def known(self, uuid: str, since: datetime) -> Answer | None:
         """Return the alert as it was at `since` or later, where that needs no call."""
         known = self._cache.get(uuid, since)
-        (metrics.CACHE_HIT if known else metrics.CACHE_MISS).inc()
+        metrics.looked_up(known=known is not None)
         return known
 
     async def ask(self, uuid: str, since: datetime, wait: float | None, *, created: bool = False) -> Answer:

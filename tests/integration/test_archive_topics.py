@@ -93,13 +93,13 @@ def test_raw_and_receipts_through_kill_9(site):
                 process.kill()
                 process.wait()
                 await site.bury_members()
+        assigned = site.log.read_text().count('"assigned"')
         process = site.start(ARCHIVE_TOPICS="enriched,raw,deliveries")
         there = {topic: await site.read(topic) for topic in topics}
         counts = {topic: len(records) for topic, records in there.items()}
         assert set(counts.values()) == {120}
-        await site.until(
-            lambda: site.log.read_text().count('"assigned"') == 4
-        )  # one that starts is not stopped cleanly
+        # One that starts is not stopped cleanly; one whose group was silent a moment is assigned twice.
+        await site.until(lambda: site.log.read_text().count('"assigned"') > assigned)
         await site.until(lambda: {topic: len(archived(site, topic)) for topic in topics} == counts, 120)
         site.stop(process)
         for records in there.values():
