@@ -167,3 +167,10 @@ def test_the_figures_of_the_page_are_those_of_the_code():
     assert f"beyond {KEPT:,} alerts per target" in text
     listed = text[text.index("where there may be several (") :]
     assert set(re.findall(r"`(\w+)`", listed[: listed.index(")")])) == MANY
+
+
+def test_the_readme_shows_rules_of_the_file_to_begin_with():
+    shown = yaml.safe_load(snippets("../README.md", "yaml")[0])["rules"]
+    whole = yaml.safe_load(snippets(PAGE, "yaml")[0])["rules"]
+    assert len(shown) == 4
+    assert [rule for rule in shown if rule not in whole] == []
