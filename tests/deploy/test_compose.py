@@ -34,6 +34,7 @@ ADMIN = {
     "sink-teams": SinksSettings,
     "stream-more": StreamSettings,
     "sink-archive": ArchiveSettings,
+    "inbox": InboxSettings,
     "watch": WatchSettings,
     "catch-up": CatchUpSettings,
 }
@@ -59,7 +60,15 @@ def test_a_setting_is_passed_on_or_demanded_but_no_default_is_written_twice(name
     """A default in this file would silently win over the code's when that changes."""
     said = {key: value for key, value in ROOMS[name]["environment"].items() if value is not None}
     # Inside a container these differ for good, and the catch-up goes on.
-    places = {"KAFKA_BOOTSTRAP_SERVERS", "INGEST_HOST", "ARCHIVE_URL", "STREAM_DATA", "WATCH_ROOMS", "INBOX_ROOMS"}
+    places = {
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "INGEST_HOST",
+        "INBOX_HOST",
+        "ARCHIVE_URL",
+        "STREAM_DATA",
+        "WATCH_ROOMS",
+        "INBOX_ROOMS",
+    }
     differ = places | {"CATCH_UP_EVERY"} | {key for key in said if key.endswith("_ADMIN_HOST")}
     assert [key for key, value in said.items() if key not in differ and not value.startswith(f"${{{key}:?")] == []
 
@@ -111,7 +120,8 @@ def test_the_watch_finds_every_room():
         for name in found:
             assert ADMIN[name].model_fields["admin_port"].default == port
             assert ROOMS[name]["environment"][f"{ADMIN[name].model_config['env_prefix']}ADMIN_HOST"] == "0.0.0.0"
-    assert addresses("catch-up", InboxSettings).items() <= addresses("watch", WatchSettings).items()
+    for page in ("catch-up", "inbox"):
+        assert addresses(page, InboxSettings).items() <= addresses("watch", WatchSettings).items()
 
 
 def addresses(name, model):
@@ -141,9 +151,10 @@ def test_data_outlives_the_containers():
     assert "TOCSIN_DATA=" + mounts["stream"][0].partition(":")[2] in (ROOT / "Dockerfile").read_text()
 
 
-def test_only_ingest_is_reachable_and_only_from_this_machine():
+def test_only_hook_and_pages_are_reachable_and_only_from_this_machine():
     assert {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service} == {
         "ingest": ["127.0.0.1:8080:8080"],
+        "inbox": ["127.0.0.1:8070:8070"],
         "simulate": ["127.0.0.1:8090:8090"],
     }
 
@@ -162,6 +173,7 @@ def test_without_a_profile_there_is_one_of_each_room_and_no_simulation():
     profiles = {name: service["profiles"] for name, service in COMPOSE["services"].items() if "profiles" in service}
     assert profiles == {
         "stream-more": ["scale"],
+        "inbox": ["bell"],
         "watch": ["watch"],
         "catch-up": ["watch"],
         "simulate": ["simulate"],
