@@ -97,6 +97,9 @@ async def bench(folder, rate, rest):
                 await change("leaves", supervisor.end(second.name))
                 await change("joins_again", supervisor.start(second, healthy(second)))
                 await change("killed_and_started_again", kill())
+                await asyncio.sleep(
+                    5
+                )  # a partition's pause ends with its next record: some must follow what is looked at
                 feeding.cancel()
                 await asyncio.wait([feeding])
                 await asyncio.sleep(5)
