@@ -4,12 +4,8 @@ The three servers are run alike: uvicorn with uvloop and httptools, no access lo
 """
 
 import asyncio
-import hmac
 import os
 import sys
-import uuid
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 TOKEN = "token-of-the-benchmark-only"
 ANSWER = b"accepted\n"
@@ -17,124 +13,16 @@ ANSWER = b"accepted\n"
 
 def pydantic():
     """The usual endpoint: a model for the body, and send_and_wait."""
-    from typing import Any
+    from bench.ingest_usual import application
 
-    from aiokafka import AIOKafkaProducer
-    from fastapi import FastAPI, HTTPException
-    from fastapi.responses import PlainTextResponse
-    from pydantic import BaseModel
-
-    from events.topics import Topics
-
-    class Attributes(BaseModel):
-        uuid: str
-        short_id: str
-        updated: dict[str, Any] | None = None
-
-    class Metadata(BaseModel):
-        version: int
-        created_at: datetime
-        community_uuid: str
-        uuid: str | None = None
-        avatar_uuid: str | None = None
-        user_uuid: str | None = None
-        permissions: list[str] = []
-
-    class Notification(BaseModel):
-        type: str
-        action: str
-        attributes: Attributes
-        metadata: Metadata
-
-    kafka = _kafka()
-    topic = Topics(kafka.topic_prefix).raw
-
-    @asynccontextmanager
-    async def lifespan(app):
-        app.state.producer = AIOKafkaProducer(**kafka.client_options(), acks="all")
-        await app.state.producer.start()
-        yield
-        await app.state.producer.stop()
-
-    app = FastAPI(lifespan=lifespan)
-
-    @app.post("/hooks/{token}", response_class=PlainTextResponse)
-    async def hook(token: str, notification: Notification) -> str:
-        if not hmac.compare_digest(token, TOKEN):
-            raise HTTPException(404)
-        key = notification.attributes.uuid.encode()
-        await app.state.producer.send_and_wait(topic, notification.model_dump_json().encode(), key)
-        return ANSWER.decode()
-
-    _serve(app, lifespan="on")
+    _serve(application(_kafka(), TOKEN, ANSWER))
 
 
 def bare():
     """A bare ASGI callable that writes the same record as ingest and checks the same things, with nothing around it."""
-    import orjson
-    from aiokafka import AIOKafkaProducer
-    from aiokafka.partitioner import murmur2
+    from bench.ingest_bare import Bare
 
-    from events.identity import identify
-    from events.topics import MAX_BODY, Topics
-
-    kafka = _kafka()
-    topic, prefix = Topics(kafka.topic_prefix).raw, "/hooks/"
-    plain = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(ANSWER)).encode())]
-    start = {"type": "http.response.start", "status": 200, "headers": plain}
-    body_sent = {"type": "http.response.body", "body": ANSWER}
-    running = {}
-
-    async def refuse(send, status):
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body"})
-
-    async def app(scope, receive, send):
-        if scope["type"] == "lifespan":
-            await receive()
-            running["producer"] = AIOKafkaProducer(
-                **kafka.client_options(), acks="all", enable_idempotence=True, max_batch_size=128 * 1024
-            )
-            await running["producer"].start()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await running["producer"].stop()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        path = scope["path"]
-        if not path.startswith(prefix) or not hmac.compare_digest(path[len(prefix) :].encode(), TOKEN.encode()):
-            await refuse(send, 404)
-            return
-        message = await receive()
-        body = message["body"]
-        while message["more_body"] and len(body) <= MAX_BODY:
-            message = await receive()
-            body += message["body"]
-        try:
-            event = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            event = None
-        if len(body) > MAX_BODY or not isinstance(event, dict):
-            await refuse(send, 400)
-            return
-        delivery = uuid.uuid4().hex
-        identity = identify(event, body, delivery)
-        headers = [
-            ("event-id", identity.event_id.encode()),
-            ("event-id-kind", identity.kind.encode()),
-            ("delivery-id", delivery.encode()),
-            ("received-at", datetime.now(UTC).isoformat(timespec="microseconds").encode()),
-            ("tenant", b"default"),
-            ("hook", b"bench"),
-            ("origin", b"webhook"),
-        ]
-        partition = (murmur2(identity.key) & 0x7FFFFFFF) % kafka.partitions
-        ack = await running["producer"].send(topic, body, identity.key, partition=partition, headers=headers)
-        await ack
-        await send(start)
-        await send(body_sent)
-
-    _serve(app, lifespan="on")
+    _serve(Bare(_kafka(), TOKEN, ANSWER))
 
 
 def tocsin():
@@ -168,7 +56,7 @@ def _kafka():
     return KafkaSettings(_env_file=None)
 
 
-def _serve(app, lifespan):
+def _serve(app):
     import uvicorn
 
     uvicorn.run(
@@ -178,7 +66,7 @@ def _serve(app, lifespan):
         loop="uvloop",
         http="httptools",
         ws="none",
-        lifespan=lifespan,
+        lifespan="on",
         access_log=False,
         server_header=False,
         proxy_headers=False,

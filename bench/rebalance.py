@@ -105,12 +105,18 @@ async def bench(folder, rate, rest):
                 await asyncio.sleep(5)
             finally:
                 await supervisor.stop()
-        found = []
-        async for each in scan(kafka, Topics(kafka.topic_prefix).enriched):
-            headers = as_text(each.headers)
-            if headers["revision"] == "0":
-                found.append((each.partition, each.timestamp / 1000, headers["event-id"]))
+        found = await first_records(kafka)
     return figures(changes, found, rest), judged(sent, found)
+
+
+async def first_records(kafka):
+    """Return partition, time and event id of each first record of the enriched topic."""
+    found = []
+    async for each in scan(kafka, Topics(kafka.topic_prefix).enriched):
+        headers = as_text(each.headers)
+        if headers["revision"] == "0":
+            found.append((each.partition, each.timestamp / 1000, headers["event-id"]))
+    return found
 
 
 def figures(changes, found, rest):

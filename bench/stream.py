@@ -20,13 +20,10 @@ import time
 from pathlib import Path
 
 import httpx
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from bench import stream_load
+from bench import stream_latency, stream_load
 from bench.pinned import pin
-from events.headers import as_text
 from events.settings import KafkaSettings
-from events.topics import Topics
 from ops import topics
 from sandbox import plan
 from sandbox.kafka import EmbeddedKafka
@@ -43,8 +40,6 @@ EVENTS, ALERTS = 400_000, 500
 UNBUDGETED = {"SEKOIA_REQUESTS_PER_SECOND": "1000000"}
 PATIENT = {"STREAM_ENRICH_DEADLINE": "1h"}
 """Preloaded events have waited already; the deadline would turn them into pending ones, which cost nothing."""
-PACE = 500
-"""Events a second of the latency run."""
 
 
 class Bench:
@@ -110,8 +105,9 @@ class Bench:
         """Events come one by one, each about another alert, and the API takes 20 ms."""
         kafka = await self._topics("latency.")
         with self._api(0.02) as api, self._worker(kafka, api, UNBUDGETED):
-            await self._warm(kafka)
-            taken = await self._paced(kafka)
+            await stream_latency.warm(kafka)
+            taken = await stream_latency.paced(kafka, self._seconds)
+        _say(f"latency. {len(taken)} of {int(stream_latency.PACE * self._seconds)} seen")
         hundredths = statistics.quantiles(taken, n=100)
         self.figures |= {"p50_ms": 1000 * hundredths[49], "p99_ms": 1000 * hundredths[98]}
 
@@ -192,48 +188,6 @@ class Bench:
         records = sum(found.statuses.values())
         if markers := await stream_load.length(kafka) - records:
             self.figures[f"per_transaction_{name}"] = records / markers
-
-    async def _warm(self, kafka):
-        """Bring one event through, so that start and assignment are not measured."""
-        producer = AIOKafkaProducer(**kafka.client_options())
-        await producer.start()
-        for number in range(200):
-            each = stream_load.event(10_000_000 + number)
-            await producer.send(Topics(kafka.topic_prefix).raw, each.value, each.key, headers=list(each.headers))
-        await producer.stop()
-        while await stream_load.length(kafka) < 200:
-            await asyncio.sleep(0.2)
-
-    async def _paced(self, kafka):
-        """Send at the pace, and return the seconds from `received-at` to a reader for each event."""
-        names, sent, taken = Topics(kafka.topic_prefix), {}, []
-        producer = AIOKafkaProducer(**kafka.client_options(), acks="all")
-        reader = AIOKafkaConsumer(names.enriched, **kafka.client_options(), isolation_level="read_committed")
-        await producer.start()
-        await reader.start()
-        await reader.seek_to_end()
-        total = int(PACE * self._seconds)
-
-        async def send():
-            began = time.monotonic()
-            for number in range(total):
-                await asyncio.sleep(max(0.0, began + number / PACE - time.monotonic()))
-                each = stream_load.event(number)
-                sent[dict(each.headers)["event-id"].decode()] = time.monotonic()
-                await producer.send(names.raw, each.value, each.key, headers=list(each.headers))
-
-        task = asyncio.create_task(send())
-        until = time.monotonic() + self._seconds + 20
-        while len(taken) < total and time.monotonic() < until:
-            for records in (await reader.getmany(timeout_ms=100)).values():
-                now = time.monotonic()
-                headers = [as_text(record.headers) for record in records]
-                taken += [now - sent[each["event-id"]] for each in headers if each["event-id"] in sent]
-        await task
-        await producer.stop()
-        await reader.stop()
-        _say(f"latency. {len(taken)} of {total} seen")
-        return taken
 
 
 def _cpu(pid):
