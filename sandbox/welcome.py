@@ -35,6 +35,8 @@ async def show(arrangement: Arrangement, layout: Layout, screen: Screen) -> None
     screen.item("logs", str(layout.data / "logs"))
     screen.item("data", str(layout.data))
     if arrangement.embedded:
+        # Another port where 9092 is taken: no other terminal can know it.
+        screen.item("ask it", f"KAFKA_BOOTSTRAP_SERVERS={layout.bootstrap} tocsin why ALERT, in a second terminal")
         screen.say(
             "This Kafka is for trying out, tests and small sites; "
             "to move to a cluster, set KAFKA_BOOTSTRAP_SERVERS and nothing else."

@@ -1,6 +1,7 @@
 """`tocsin up` as a person runs it: alerts flow, any of its processes may be killed, Ctrl-C ends it all."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,4 +93,5 @@ def test_alerts_flow_whatever_is_killed_until_told_to_stop(terminal: Terminal, t
     assert terminal.process.wait(timeout=20) == 0
     assert not [pid for pid in children.values() if Path(f"/proc/{pid}").exists()]
     assert "Stopped in " in terminal.output.read_text()
+    assert re.search(r"KAFKA_BOOTSTRAP_SERVERS=127\.0\.0\.1:\d+ tocsin why ", terminal.output.read_text())
     assert (tmp_path / "data" / "kafka").is_dir()
