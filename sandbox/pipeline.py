@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 
-from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import topics
 from sandbox import alert_api, plan
+from sandbox.at_once import at_once
 from sandbox.evidence import Kill
 from sandbox.firewall import Firewall
 from sandbox.kafka import EmbeddedKafka
@@ -113,12 +113,7 @@ async def start_all(
     async def start(room: Process) -> None:
         say(f"{room.name} {await supervisor.start(room, healthy(room), within):.1f} s")
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for room in rooms:
-                tasks.create_task(start(room))
-    except* NotReady as errors:
-        raise errors.exceptions[0] from None
+    await at_once(map(start, rooms))
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from events.topics import Topics
 from ops import topics
 from sandbox import folder, watch, welcome
 from sandbox.arrangement import RATE, Arrangement, Settings, arrange, released
+from sandbox.at_once import at_once
 from sandbox.kafka import EmbeddedKafka
 from sandbox.logfile import last_line
 from sandbox.plan import catch_up, inbox, rooms, simulate
@@ -161,12 +162,7 @@ class Up:
             self._screen.item(process.name, f"ready in {seconds:.1f} s")
 
         with self._screen.doing(", ".join(process.name for process in processes)):
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for process in processes:
-                        group.create_task(start(process))
-            except* NotReady as errors:
-                raise errors.exceptions[0] from None
+            await at_once(map(start, processes))
 
     async def _follow(self) -> None:
         names = Topics(self._layout.prefix)

@@ -25,10 +25,7 @@ def site(kafka_settings, tmp_path):
     """Return the site, and end its processes."""
     site = processes.Site(kafka_settings, tmp_path)
     yield site
-    for process in site.running:
-        process.kill()
-        process.wait()
-    print(site.log.read_text() if site.log.exists() else "nothing was started")
+    site.kill_all()
 
 
 def seeded() -> random.Random:

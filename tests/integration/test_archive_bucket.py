@@ -35,10 +35,7 @@ def site(kafka_settings, tmp_path):
         place = {"ARCHIVE_URL": f"s3://{s3.BUCKET}/soc", "ARCHIVE_S3_ENDPOINT": address} | keys
         site = processes.Site(kafka_settings, tmp_path, bucket, **place)
         yield site
-        for process in site.running:
-            process.kill()
-            process.wait()
-        print(site.log.read_text() if site.log.exists() else "nothing was started")
+        site.kill_all()
 
 
 def test_kill_9_while_records_flow(site):

@@ -33,9 +33,7 @@ def site(kafka_settings, tmp_path):
     """Return the site, and end its processes."""
     site = processes.Site(kafka_settings, tmp_path)
     yield site
-    for process in site.running:
-        process.kill()
-        process.wait()
+    site.kill_all()
 
 
 def tocsin(site, *argv: str, **settings: str):

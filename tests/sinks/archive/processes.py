@@ -131,6 +131,13 @@ class Site:
         code = process.wait(seconds)
         return code, self.log.read_text().strip().rpartition("\n")[2]
 
+    def kill_all(self) -> None:
+        """Leave no process behind, and show what they said."""
+        for process in self.running:
+            process.kill()
+            process.wait()
+        print(self.log.read_text() if self.log.exists() else "nothing was started")
+
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         process.terminate()
         assert self.end(process)[0] == 0, self.log.read_text()
