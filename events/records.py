@@ -57,6 +57,12 @@ class Enrichment(_Record):
     status: Literal["complete", "pending", "unavailable", "not_applicable"]
     reason: str | None = None
     fetched_at: AwareDatetime | None = None
+    attempts: int = Field(
+        0,
+        ge=0,
+        exclude_if=lambda value: not value,
+        description="How often the stream went to fetch the alert; missing where it had it at hand, or needs none.",
+    )
 
 
 class Links(_Record):

@@ -67,6 +67,7 @@ class Revision:
     status: str
     reason: str | None
     fetched_at: datetime | None
+    attempts: int
     written_at: datetime | None
     file: str | None
     event: EnrichedEvent = field(repr=False)
@@ -128,7 +129,8 @@ def revision(record: Record, file: str | None) -> Revision | None:
         event = decode_enriched(record.value)
     except MalformedRecord:
         return None
-    told = (event.revision, event.enrichment.status, event.enrichment.reason, event.enrichment.fetched_at)
+    known = event.enrichment
+    told = (event.revision, known.status, known.reason, known.fetched_at, known.attempts)
     return Revision(place, record.offset, *told, written_at, file, event)
 
 

@@ -81,6 +81,8 @@ def _revision(one: Revision) -> list[Line]:
     after = f", {one.after:.1f} s after it came" if one.after is not None else ""
     reason = f" ({one.reason})" if one.reason else ""
     asked = f", the alert as of {_clock(one.fetched_at)}" if one.fetched_at else ""
+    if one.attempts > 1:
+        asked += f", {one.attempts} attempts"
     when = _clock(one.written_at) if one.written_at else "-"
     return [("enriched", when, f"revision {one.revision}: {one.status}{reason}{asked}{after} ({one.place})")]
 

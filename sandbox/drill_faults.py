@@ -6,8 +6,8 @@ import os
 import sys
 import time
 from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,19 +15,13 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from events.topics import Topics
+from sandbox.drill_rooms import Fault, frozen, kafka_down, kafka_hangs, restarting, webhooks_refused
 from sandbox.drill_site import Site
 from sandbox.supervisor import PERSON_CAN_FIX
 
 MANY = 10_000
 QUIET = 5.0
 """Seconds without a webhook, a little more than the drill's SILENCE_AFTER."""
-
-BACK_WITHIN = 180.0
-"""Seconds for a killed broker to be back; four on a machine that has nothing else to do."""
-
-MOST_KILLS = 6
-
-Fault = Callable[[Site], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -74,50 +68,6 @@ async def _target_slow(site: Site) -> AsyncIterator[None]:
     await site.post_alert()
     yield
     site.teams.latency = 0.0
-
-
-@asynccontextmanager
-async def _kafka_down(site: Site) -> AsyncIterator[None]:
-    await asyncio.to_thread(site.broker.kill)
-    yield
-    await asyncio.to_thread(site.broker.restart)
-    await site.broker.ready(within=BACK_WITHIN)
-
-
-@asynccontextmanager
-async def _kafka_hangs(site: Site) -> AsyncIterator[None]:
-    site.broker.pause()
-    try:
-        await site.post_alert()  # answered, and written to the spool
-        yield
-    finally:
-        site.broker.resume()
-    await site.broker.ready(within=BACK_WITHIN)
-
-
-def _frozen(room: str) -> Fault:
-    @asynccontextmanager
-    async def fault(site: Site) -> AsyncIterator[None]:
-        site.supervisor.pause(room)
-        try:
-            yield
-        finally:
-            site.supervisor.resume(room)
-
-    return fault
-
-
-@asynccontextmanager
-async def _restarting(site: Site) -> AsyncIterator[None]:
-    """Kill ingest until it is told: on a busy machine the starts may lie so far apart that two of them are not many."""
-    for _ in range(MOST_KILLS):
-        before = site.supervisor.restarts("ingest")
-        site.supervisor.kill("ingest")
-        await site.back("ingest", before)
-        await site.looked()
-        if "room_restarting/ingest" in (await site.raised() or ()):
-            break
-    yield
 
 
 @asynccontextmanager
@@ -227,14 +177,17 @@ _ALL = (
     Drill("target-gone", "target_paused/soc", "the Teams channel's address is gone (410)", _target_gone),
     Drill("target-slow", "late/soc", "the Teams channel takes twelve seconds a message", _target_slow),
     Drill("dead-letter", "dead_letter", "a record of the raw topic cannot be read", _dead_letter, aside=True),
-    Drill("kafka-down", "kafka_away", "the broker is killed", _kafka_down),
+    Drill("kafka-down", "kafka_away", "the broker is killed", kafka_down),
     Drill(
-        "kafka-hangs", "spool_in_use/ingest", "the broker is stopped in its tracks while a webhook comes", _kafka_hangs
+        "kafka-hangs", "spool_in_use/ingest", "the broker is stopped in its tracks while a webhook comes", kafka_hangs
     ),
-    Drill("ingest-frozen", "room_down/ingest", "ingest is stopped in its tracks", _frozen("ingest")),
-    Drill("stream-frozen", "room_down/stream", "the stream is stopped in its tracks", _frozen("stream")),
-    Drill("sinks-frozen", "room_down/sinks", "the sinks, which would tell of it, are stopped", _frozen("sink")),
-    Drill("ingest-crashes", "room_restarting/ingest", "ingest is killed again and again", _restarting),
+    Drill(
+        "webhooks-refused", "webhooks_refused/ingest", "the broker is stopped, and the spool is full", webhooks_refused
+    ),
+    Drill("ingest-frozen", "room_down/ingest", "ingest is stopped in its tracks", frozen("ingest")),
+    Drill("stream-frozen", "room_down/stream", "the stream is stopped in its tracks", frozen("stream")),
+    Drill("sinks-frozen", "room_down/sinks", "the sinks, which would tell of it, are stopped", frozen("sink")),
+    Drill("ingest-crashes", "room_restarting/ingest", "ingest is killed again and again", restarting),
     Drill("rules-broken", "rules_refused/sinks", "the rules file gets a mistake", _rules_broken, aside=True),
     Drill("key-expiring", "api_key_expiring", "the API key ends in three days", _key_expiring, aside=True),
     Drill(

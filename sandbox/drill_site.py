@@ -29,6 +29,9 @@ PARTITIONS = 2
 MOST_ROOM = 8 << 30
 """Bytes above what the watch is told to want, on the disk of the drill; others may use it meanwhile."""
 
+SPOOL_BYTES = 1 << 20
+"""What the spool may take: so little that a drill can fill it."""
+
 RUNBOOK = "https://docs.example.org/runbook.md"
 
 RULES = """\
@@ -102,12 +105,14 @@ class Site:
         while self.supervisor.restarts(name) <= restarts or not await healthy(self.rooms[name])():
             await asyncio.sleep(0.1)
 
-    async def post_alert(self) -> str:
-        """Make an alert and post its webhook; return its uuid."""
-        body = self.tenant.create_alert(oddity="")
+    async def post_alert(self) -> None:
+        """Make an alert and post its webhook."""
+        (await self.post(self.tenant.create_alert(oddity=""))).raise_for_status()
+
+    async def post(self, body: dict[str, Any]) -> httpx.Response:
+        """Post a webhook."""
         async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
-            (await http.post(self.layout.hook_url, json=body)).raise_for_status()
-        return str(body["attributes"]["uuid"])
+            return await http.post(self.layout.hook_url, json=body)
 
     def write_rules(self, text: str) -> None:
         """Replace the rules file."""
@@ -195,7 +200,7 @@ def _layout(folder: Path, bootstrap: str, base: str, *, disk_free: int) -> plan.
         hooks="drill=token-of-the-drill-run",
         tenant_url=base,
         extra={
-            "ingest": common,
+            "ingest": common | {"INGEST_SPOOL_BYTES": str(SPOOL_BYTES)},
             "stream": common,
             "sink": common | {"SINKS_START": "earliest"},
             "catch-up": common,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -28,8 +29,10 @@ NAMED = {
     "report": "/v2/inthreat/content-proposals",
 }
 """Where a name is read, by kind."""
-SENDING = "http11.send_request_headers.started"
-"""What httpcore calls the moment before the first byte of a call (its trace extension)."""
+CONNECTING, SENDING = "connection.connect_tcp.started", "http11.send_request_headers.started"
+"""What httpcore calls the moments before a new connection, and before the first byte of a call (its trace extension)."""
+CLOSED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+"""What a call meets on a connection that the other side has closed."""
 TOO_LONG = {httpx.codes.REQUEST_URI_TOO_LONG, httpx.codes.REQUEST_HEADER_FIELDS_TOO_LARGE}
 SAFE = 50
 """Alerts in a call that no proxy finds too long; a 400 to more may be such a proxy, and is no word about the list."""
@@ -149,25 +152,36 @@ class AlertApi:
     async def _get(self, path: str, query: dict[str, str], *, batch: int = 0, missing: bool = False) -> dict[str, Any]:
         try:
             # Of the whole answer: the client's own limit is for each part, and a slow drip has no end.
-            async with asyncio.timeout(TIMEOUT) as bound, self._stream(path, query, bound) as response:
+            async with asyncio.timeout(TIMEOUT) as bound, self._stream(path, query, call := _Call(bound)) as response:
                 content = await _read(response)
         except TimeoutError as error:
             raise Unavailable(f"no whole answer in {TIMEOUT:.0f} s") from error
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise Unavailable(f"no answer: {type(error).__name__}") from error
+            # A connection that was kept may be closed while a call waits for its turn, which is no error of theirs.
+            counts = call.connected or not isinstance(error, CLOSED)
+            raise Unavailable(f"no answer: {type(error).__name__}", counts=counts) from error
         _check(response, batch=batch, missing=missing)
         return {} if response.status_code == httpx.codes.NOT_FOUND else _object(content)
 
-    def _stream(
-        self, path: str, query: dict[str, str], bound: asyncio.Timeout
-    ) -> AbstractAsyncContextManager[httpx.Response]:
+    def _stream(self, path: str, query: dict[str, str], call: "_Call") -> AbstractAsyncContextManager[httpx.Response]:
         async def trace(event: str, _info: object) -> None:
-            if event == SENDING:
-                bound.reschedule(None)  # waiting for our turn says nothing about the vendor
+            if event == CONNECTING:
+                call.connected = True
+            elif event == SENDING:
+                call.bound.reschedule(None)  # waiting for our turn says nothing about the vendor
                 await self.before_send()
-                bound.reschedule(asyncio.get_running_loop().time() + TIMEOUT)
+                call.bound.reschedule(asyncio.get_running_loop().time() + TIMEOUT)
 
         return self._client.stream("GET", path, params=query, extensions={"trace": trace})
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call under way."""
+
+    bound: asyncio.Timeout
+    connected: bool = False
+    """Whether it made a connection of its own and did not use one that was kept."""
 
 
 async def _at_once() -> None:

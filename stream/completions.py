@@ -37,6 +37,14 @@ class Pending:
     created: bool
 
 
+@dataclass(slots=True)
+class Tries:
+    """How often an alert was asked about: in all, and how often of these the API did not show it."""
+
+    all: int = 0
+    hidden: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """A pending event and the record that completes it."""
@@ -67,7 +75,7 @@ class Completions:
         self._now = now
         self._open: dict[str, Pending] = {}
         self._alerts: dict[str | None, list[str]] = {}
-        self._due: list[tuple[float, int, str | None, int]] = []
+        self._due: list[tuple[float, int, str | None, Tries]] = []
         self._number = 0
         self._new = asyncio.Event()
         self._completed: list[Completed] = []
@@ -88,7 +96,7 @@ class Completions:
         waiting = self._alerts.get(pending.alert)
         if waiting is None:
             self._alerts[pending.alert] = [pending.event_id]
-            self._ask_at(asyncio.get_running_loop().time(), pending.alert, 0)
+            self._ask_at(asyncio.get_running_loop().time(), pending.alert, Tries())
         else:
             waiting.append(pending.event_id)
 
@@ -103,40 +111,41 @@ class Completions:
             tasks.create_task(self._flush())
             while True:
                 await self._slots.acquire()
-                alert, asked = await self._next()
-                tasks.create_task(self._ask(alert, asked))
+                alert, tries = await self._next()
+                tasks.create_task(self._ask(alert, tries))
 
-    async def _next(self) -> tuple[str | None, int]:
+    async def _next(self) -> tuple[str | None, Tries]:
         """Return the alert to ask about next and how often it was, once it is due."""
         while True:
             self._new.clear()
             wait = self._due[0][0] - asyncio.get_running_loop().time() if self._due else None
             if wait is not None and wait <= 0:
-                _, _, alert, asked = heapq.heappop(self._due)
-                return alert, asked
+                _, _, alert, tries = heapq.heappop(self._due)
+                return alert, tries
             try:
                 async with asyncio.timeout(wait):
                     await self._new.wait()
             except TimeoutError:
                 continue
 
-    def _ask_at(self, time: float, alert: str | None, asked: int) -> None:
+    def _ask_at(self, time: float, alert: str | None, tries: Tries) -> None:
         self._number += 1
-        heapq.heappush(self._due, (time, self._number, alert, asked))
+        heapq.heappush(self._due, (time, self._number, alert, tries))
         self._new.set()
 
-    async def _ask(self, alert: str | None, asked: int) -> None:
+    async def _ask(self, alert: str | None, tries: Tries) -> None:
         """Ask once about an alert, and complete what waits for it, or put it off."""
         waiting = [self._open[event_id] for event_id in self._alerts[alert]]
-        pause = PAUSES[min(asked, len(PAUSES) - 1)]
+        pause = PAUSES[min(tries.hidden, len(PAUSES) - 1)]
         done: list[Enriched] = []
         try:
             old = [each for each in waiting if self._now() - each.received_at >= LIFETIME or alert is None]
-            done = [self._enricher.give_up(each.value, "the Alert API never showed it") for each in old]
+            done = [self._enricher.give_up(each.value, "the Alert API never showed it", tries.all) for each in old]
             if not done:
-                done = await self._enricher.complete(alert or "", waiting)
+                tries.all += 1
+                done = await self._enricher.complete(alert or "", waiting, tries.all)
         except NotFound:
-            asked += 1
+            tries.hidden += 1
         except Unavailable as error:
             pause = max(error.retry_after or 0.0, 1.0)
         finally:
@@ -146,7 +155,7 @@ class Completions:
         left = [event_id for event_id in self._alerts[alert] if event_id not in by_id]
         if left:
             self._alerts[alert] = left
-            self._ask_at(asyncio.get_running_loop().time() + (0.0 if done else pause), alert, asked)
+            self._ask_at(asyncio.get_running_loop().time() + (0.0 if done else pause), alert, tries)
         else:
             del self._alerts[alert]
         if done:

@@ -57,6 +57,8 @@ class Finding:
     reason: str | None = None
     answer: Answer | None = None
     names: dict[str, Any] | None = None
+    attempts: int = 0
+    """How often the stream went to fetch the alert since the record before, if there is one, was written."""
 
 
 def first(event: WebhookEvent, headers: RawHeaders, found: Finding, app_base: str, created: str = "") -> Enriched:
@@ -110,15 +112,16 @@ def link(app_base: str, short_id: str | None) -> str | None:
 
 
 def _write(record: dict[str, Any], found: Finding, short_id: str | None, app_base: str) -> bytes:
-    answer, reason = found.answer, found.reason
+    answer, attempts = found.answer, (record.get("enrichment") or {}).get("attempts", 0) + found.attempts
     if answer and answer.short_id:
         short_id = answer.short_id
     record["alert"] = orjson.Fragment(answer.alert) if answer else None
     record["names"] = found.names or record.get("names") or {}
     record["enrichment"] = {
         "status": found.status,
-        "reason": reason,
+        "reason": found.reason,
         "fetched_at": answer.fetched_at if answer else None,
+        **({"attempts": attempts} if attempts else {}),
     }
     record["links"] = {"alert": link(app_base, short_id)}
     value = orjson.dumps(record, option=orjson.OPT_UTC_Z)

@@ -1,6 +1,7 @@
 """What an event is completed with: the alert it is about, names, and a link a person can open."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,6 @@ from events.headers import RawHeaders
 from events.records import WebhookEvent
 from stream import compose, names
 from stream.alert_api import Unavailable
-from stream.cache import Answer
 from stream.compose import Enriched, Finding
 from stream.fetching import NotFound
 from stream.lookups import Exhausted, Lookups
@@ -83,8 +83,8 @@ class Enricher:
         found = Finding("complete" if uuid else "not_applicable", None, answer, self._lookups.names.collect(wanted))
         return compose.first(event, headers, found, self._app_base, created)
 
-    async def complete(self, uuid: str, pending: Sequence[Waiting]) -> list[Enriched]:
-        """Return revision 1 of pending events about one alert.
+    async def complete(self, uuid: str, pending: Sequence[Waiting], attempts: int) -> list[Enriched]:
+        """Return revision 1 of pending events about one alert, that many attempts after they were written.
 
         Raises Unavailable, NotFound.
         """
@@ -92,12 +92,12 @@ class Enricher:
         answer = await self._lookups.ask(uuid, since, None, created=any(each.created for each in pending))
         event = WebhookEvent.model_construct(type="", action="", attributes={}, metadata={})
         await self._lookups.ask_names(wanted := names.wanted(event, answer), NAMES_WAIT)
-        found = Finding("complete", None, answer, self._lookups.names.collect(wanted))
+        found = Finding("complete", None, answer, self._lookups.names.collect(wanted), attempts)
         return [compose.completion(each.value, found, self._app_base) for each in pending]
 
-    def give_up(self, pending: bytes, reason: str) -> Enriched:
-        """Return revision 1 of an event whose alert will not come."""
-        return compose.completion(pending, Finding("unavailable", reason), self._app_base)
+    def give_up(self, pending: bytes, reason: str, attempts: int) -> Enriched:
+        """Return revision 1 of an event whose alert will not come, after that many attempts more."""
+        return compose.completion(pending, Finding("unavailable", reason, attempts=attempts), self._app_base)
 
     def _happened(self, received_at: datetime) -> datetime:
         """Return when an event was received by our clock; no answer is from after the future of a host whose clock is ahead."""
@@ -109,37 +109,35 @@ class Enricher:
         # Of a host whose clock is ahead an event waits no longer than of others.
         left = min((headers.received_at + self._deadline - self._now()).total_seconds(), self._deadline.total_seconds())
         end = loop.time() + max(left, GRACE + self._lookups.budget.settling(loop.time()))
-        answer, status, reason = None, "not_applicable", None
-        try:
-            if uuid:
-                answer = await self._ask(uuid, self._happened(headers.received_at), end, created=bool(created))
-                status = "complete"
-        except Unavailable as error:
-            status, reason = "pending", str(error)
-        wanted = names.wanted(event, answer)
-        if status != "pending":
+        found = Finding("not_applicable")
+        if uuid:
+            await self._ask(found, uuid, self._happened(headers.received_at), end, created=bool(created))
+        wanted = names.wanted(event, found.answer)
+        if found.status != "pending":
             await self._lookups.ask_names(wanted, min(end - loop.time(), NAMES_WAIT))
-        found = Finding(status, reason, answer, self._lookups.names.collect(wanted))
+        found.names = self._lookups.names.collect(wanted)
         return compose.first(event, headers, found, self._app_base, created)
 
-    async def _ask(self, uuid: str, since: datetime, end: float, *, created: bool) -> Answer:
-        """Ask until the answer is there or it is `end`; always ends in Answer or Unavailable."""
+    async def _ask(self, found: Finding, uuid: str, since: datetime, end: float, *, created: bool) -> None:
+        """Ask until the answer is there or it is `end`; what is found is complete or pending then."""
         loop = asyncio.get_running_loop()
-        reason, pauses = "no answer in time", iter(ASK_AGAIN_AFTER)
-        try:
+        found.status, found.reason, pauses = "pending", "no answer in time", iter(ASK_AGAIN_AFTER)
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end):
                 while True:
+                    found.attempts += 1
                     try:
-                        return await self._lookups.ask(uuid, since, end - loop.time(), created=created)
+                        found.answer = await self._lookups.ask(uuid, since, end - loop.time(), created=created)
                     except NotFound:
-                        reason, pause = "not shown by the Alert API yet", next(pauses, None)
-                    except Exhausted:
-                        raise
+                        found.reason, pause = "not shown by the Alert API yet", next(pauses, None)
+                    except Exhausted as error:
+                        found.reason, pause = str(error), None
                     except Unavailable as error:
-                        reason = str(error)
+                        found.reason = str(error)
                         pause = None if self._lookups.breaker.silent_for(loop.time()) else AGAIN
+                    else:
+                        found.status, found.reason = "complete", None
+                        return
                     if pause is None or loop.time() + pause >= end:
-                        raise Unavailable(reason)
+                        return
                     await asyncio.sleep(pause)
-        except TimeoutError:
-            raise Unavailable(reason) from None

@@ -210,13 +210,13 @@ def test_a_429_says_how_long_to_stay_away():
 
 
 def test_waiting_for_ones_turn_is_no_error_of_the_vendor(monkeypatch):
-    monkeypatch.setattr(alert_api, "TIMEOUT", 0.2)
+    monkeypatch.setattr(alert_api, "TIMEOUT", 0.5)
 
     async def scenario():
         async with Server(answer(200, b'{"items": []}')) as server:
             settings = SekoiaSettings(api_key="secret", api_base=server.base, _env_file=None)
             async with AlertApi(settings) as api:
-                api.before_send = lambda: asyncio.sleep(0.5)
+                api.before_send = lambda: asyncio.sleep(0.8)
                 return await api.listed(UUIDS)
 
     assert asyncio.run(scenario()) == {}
@@ -239,6 +239,27 @@ def test_an_answer_without_end_is_cut(monkeypatch):
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
     error, _ = ask(listed, head, *[b"x" * 5_000] * 10)
     assert "10000 bytes" in str(error)
+
+
+def test_a_kept_connection_that_was_closed_while_a_call_waited_is_no_error_of_the_vendor():
+    async def scenario():
+        kept = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"items": []}'
+        async with Server(kept, pause=0.1) as server:
+            settings = SekoiaSettings(api_key="secret", api_base=server.base, _env_file=None)
+            async with AlertApi(settings) as api:
+                await api.listed(UUIDS)
+                api.before_send = lambda: asyncio.sleep(0.4)  # the server closes meanwhile
+                with pytest.raises(Unavailable) as caught:
+                    await api.listed(UUIDS)
+                assert await api.listed(UUIDS) == {}
+                return caught.value
+
+    assert not asyncio.run(scenario()).counts
+
+
+def test_a_new_connection_that_is_closed_without_an_answer_is_an_error():
+    error, _ = ask(listed)
+    assert (type(error), error.counts) == (Unavailable, True)
 
 
 def test_a_connection_that_breaks_is_unavailable():

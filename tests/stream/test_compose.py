@@ -86,6 +86,14 @@ def test_a_completion_keeps_the_event_and_says_what_it_is():
     }
 
 
+def test_attempts_are_counted_on_in_the_completion_and_left_out_where_there_were_none():
+    first = compose.first(event(), headers(), Finding("pending", "away", attempts=2), APP)
+    second = compose.completion(first.value, Finding("complete", attempts=3), APP)
+    assert [decode_enriched(each.value).enrichment.attempts for each in (first, second)] == [2, 5]
+    assert encode(decode_enriched(second.value)) == second.value
+    assert b"attempts" not in compose.first(event(), headers(), Finding("complete"), APP).value
+
+
 def test_an_oversize_alert_loses_its_large_fields_only():
     alert = {"title": "kept", "details": "x" * (2 * MAX_ENRICHED)}
     found = Finding("complete", None, Answer(orjson.dumps(alert), AT))

@@ -184,6 +184,7 @@ def test_an_alert_that_is_not_readable_yet_is_asked_for_after_2_5_and_10_seconds
         assert gaps[-3:] == pytest.approx([2.0, 5.0, 10.0], abs=0.5)
         assert [event.revision for event in site.kafka.enriched()] == [0, 1]
         assert site.kafka.enriched()[1].alert["title"] == "T"
+        assert [event.enrichment.attempts for event in site.kafka.enriched()] == [2, len(asked)]
 
     check(scenario)
 
