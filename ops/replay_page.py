@@ -66,7 +66,8 @@ def resume(job: str) -> Plan:
 def run(plan: Plan, *, rate: float, yes: bool) -> int:
     """Count, and with `yes` send; return the exit code.
 
-    Raises NotReady, also where people would be told and the job does not say that they are to be.
+    Raises NotReady, also where people would be told, or told once more for all one knows, and the job does not say that
+    they are to be.
     """
     notes = list[str]()
     rules = None if plan.topic and not plan.rule else sinks_main.load(SinksSettings())
@@ -81,13 +82,15 @@ def run(plan: Plan, *, rate: float, yes: bool) -> int:
             return 0
         if rules and _disturbs(plan, rules):
             raise NotReady(f"{plan.target} tells people: nothing is sent again to it without --notify.")
+        if counts.doubtful:
+            raise NotReady(_doubt(plan, counts))
         if not yes:
             console.print("Nothing is sent without --yes.")
             return 0
         plan.save(folder())
         return _send(job, plan, rate)
-    except (BrokenManifest, FileNotFoundError) as error:
-        raise NotReady(f"The archive cannot be read: {error}") from error
+    except BrokenManifest as error:
+        raise NotReady(f"The archive cannot be believed: {error}") from error
 
 
 def _send(job: Replay, plan: Plan, rate: float) -> int:
@@ -106,10 +109,21 @@ def _disturbs(plan: Plan, rules: Rules) -> bool:
     return not plan.topic and shelf.find(rules.targets[plan.target].type).tells_people and not plan.notify
 
 
+def _doubt(plan: Plan, counts: Counts) -> str:
+    return (
+        f"Nobody knows whether {plan.target} has {counts.doubtful:,} of them: receipts of what came before "
+        f"{counts.known_since:%Y-%m-%d %H:%M} UTC have left Kafka and are not in an archive at hand. --again sends them all the "
+        "same, a later --since leaves them out."
+    )
+
+
 def _show(plan: Plan, counts: Counts, rate: float) -> None:
     since, until = plan.span
     lines = (
-        (counts.looked_at, f"records came in from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC"),
+        (
+            counts.looked_at,
+            f"records {'name it and ' if plan.alert else ''}came in from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC",
+        ),
         (counts.wanted, f"events are meant for {plan.target}"),
         (counts.got, "of them it has already; --again sends those too"),
         (counts.sent, f"of them job {plan.job} has sent already"),
