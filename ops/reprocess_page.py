@@ -50,8 +50,8 @@ def run(since: datetime, until: datetime | None, *, yes: bool, keep: bool) -> in
         console.print(Text(f"note: {safe(note)}", "dim"))
     try:
         return asyncio.run(_run(kafka, asked, yes=yes, keep=keep))
-    except (BrokenManifest, FileNotFoundError) as error:
-        raise NotReady(f"The archive cannot be read: {error}") from error
+    except BrokenManifest as error:
+        raise NotReady(f"The archive cannot be believed: {error}") from error
 
 
 async def _run(kafka: KafkaSettings, asked: Asked, *, yes: bool, keep: bool) -> int:
@@ -70,19 +70,20 @@ async def _run(kafka: KafkaSettings, asked: Asked, *, yes: bool, keep: bool) -> 
 async def go_through(kafka: KafkaSettings, asked: Asked, *, keep: bool) -> Compared:
     """Copy, let a worker handle it, compare, and remove the topics unless they are to be kept.
 
-    Raises NotReady, BrokenManifest, FileNotFoundError.
+    Raises NotReady, BrokenManifest.
     """
     async with reading(kafka) as reader:
         partitions = len(await reader.partitions(Topics(kafka.topic_prefix).raw))
     own = kafka.model_copy(update={"topic_prefix": asked.prefix, "partitions": partitions})
-    await topics.ensure(own)
+    # Copies keep their times: by the contract's retention Kafka would drop what came in weeks ago before it is handled.
+    await topics.ensure(own, {"retention.ms": "-1"})
     try:
         with Bar("copying") as bar:
-            await copy(kafka, asked, bar.show)
+            found = await copy(kafka, asked, bar.show)
         async with _worker(kafka, asked.prefix, partitions) as address:
             with Bar("handling") as bar:
                 await _handled(own, address, bar)
-        return await compare(kafka, asked)
+        return await compare(kafka, asked, found)
     finally:
         if not keep:
             await _remove(own)
@@ -109,7 +110,13 @@ async def _worker(kafka: KafkaSettings, prefix: str, partitions: int) -> AsyncIt
                 "ops.reprocess_worker",
                 prefix,
             )
-            process = await asyncio.create_subprocess_exec(*argv, env=env, stdout=out, stderr=out)
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                env=env,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,  # Ctrl-C in the terminal is for the command, which then stops it
+            )
         ended = asyncio.create_task(process.wait())
         work = asyncio.current_task()
         ended.add_done_callback(lambda _: work.cancel() if work and not stopping else None)
@@ -179,6 +186,10 @@ def show(found: Compared) -> None:
     )
     for number, words in lines:
         console.print(Text(f"{number:>12,}  {safe(words)}"))
+    if found.known_since:
+        since = f"{found.known_since:%Y-%m-%d %H:%M:%S} UTC"
+        note = f"what was enriched before {since} has left Kafka and is not in an archive at hand: it counts as nothing then"
+        console.print(Text(f"note: {note}", "dim"))
     for title, events in (("only then", found.only_before()), ("only now", found.only_now())):
         for event in events[:SHOWN]:
             console.print(Text(f"{title}: {safe(event)}"))
