@@ -87,6 +87,7 @@ async def _run(kafka: KafkaSettings, asked: Asked, notes: list[str], *, api: boo
         with Bar("partitions") as bar:
             return await reconcile(kafka, asked, bar.show)
     async with alert_api(sekoia, kafka) as pages:
+        print("Asking the Alert API, one call in two seconds at most.", file=sys.stderr)
         asked.pages = pages
         asked.delay = await _delay(kafka, spooled, notes)
         try:

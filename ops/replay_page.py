@@ -94,9 +94,10 @@ def run(plan: Plan, *, rate: float, yes: bool) -> int:
 
 
 def _send(job: Replay, plan: Plan, rate: float) -> int:
+    console.print(f"Job {plan.job}; whatever stops it, tocsin replay --job {plan.job} goes on.")
     try:
         with _Sending() as bar:
-            done = asyncio.run(job.send(rate, bar.show))
+            done = asyncio.run(job.send(rate, bar.show, bar.look))
     except KeyboardInterrupt:
         console.print(f"Stopped. Go on with: tocsin replay --job {plan.job}")
         return INTERRUPTED
@@ -143,18 +144,24 @@ class _Sending:
     """A bar with rate and remaining time."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=Console(stderr=True))
 
     def __enter__(self) -> Self:
         self._progress.start()
-        self._task = self._progress.add_task("")
+        self._task = self._progress.add_task("looking")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+    def look(self, done: int, total: int) -> None:
+        """Say how many of how many partitions were looked at; then the sending begins."""
+        self._progress.update(self._task, completed=done, total=total)
+        if done == total:
+            self._progress.reset(self._task, description="sending")
 
     def show(self, done: int, total: int) -> None:
         """Say how many of how many are sent."""

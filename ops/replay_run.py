@@ -73,9 +73,10 @@ class Replay:
                 progress(done, len(numbers))
         return counts
 
-    async def send(self, rate: float, progress: Progress) -> int:
+    async def send(self, rate: float, progress: Progress, looking: Progress = lambda _n, _all: None) -> int:
         """Write what is to be sent, no faster than so many records a second; return how many.
 
+        It looks once more first, when nobody else can be at the same job.
         Raises NotReady, also when the same job runs elsewhere.
         """
         if self._plan.topic:
@@ -87,7 +88,7 @@ class Replay:
             max_request_size=4 * MAX_ENRICHED,
         ) as producer:
             await nothing_hidden(self._kafka, self._out, OPEN_FOR)
-            counts = await self.count(lambda _n, _all: None)
+            counts = await self.count(looking)
             pace = _Pace(rate)
             done = 0
             async for number, batch in self._batches(counts, int(max(1, min(AT_A_TIME, rate)))):

@@ -109,11 +109,16 @@ async def copy(kafka: KafkaSettings, asked: Asked, progress: Progress) -> Compar
     return found
 
 
-async def count(kafka: KafkaSettings, asked: Asked) -> int:
+async def count(kafka: KafkaSettings, asked: Asked, progress: Progress) -> int:
     """Return how many raw records there are in the span. Raises as `copy` does."""
+    found = 0
     async with reading(kafka) as reader:
         places = await reader.partitions(Topics(kafka.topic_prefix).raw)
-        return sum([1 for place in places async for _ in _raw(reader, place, asked)])
+        for place in places:
+            async for _ in _raw(reader, place, asked):
+                found += 1
+            progress(place.partition + 1, len(places))
+    return found
 
 
 async def compare(kafka: KafkaSettings, asked: Asked, copied: Compared) -> Compared:

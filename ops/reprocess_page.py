@@ -56,7 +56,9 @@ def run(since: datetime, until: datetime | None, *, yes: bool, keep: bool) -> in
 
 async def _run(kafka: KafkaSettings, asked: Asked, *, yes: bool, keep: bool) -> int:
     span = f"{asked.since:%Y-%m-%d %H:%M:%S} to {asked.until:%Y-%m-%d %H:%M:%S} UTC"
-    console.print(f"{await count(kafka, asked):>12,}  raw records came in from {span}")
+    with Bar("counting") as bar:
+        counted = await count(kafka, asked, bar.show)
+    console.print(f"{counted:>12,}  raw records came in from {span}")
     if not yes:
         console.print("Nothing is done without --yes.")
         return 0

@@ -206,6 +206,7 @@ def test_the_command_counts_and_tells_people_only_when_told(
         replay_page.run(plan(target="chat"), rate=5, yes=True)
     assert asyncio.run(redelivered(kafka_settings)) == []
     assert replay_page.run(plan(target="chat", notify=True), rate=1000, yes=True) == 0
+    assert "tocsin replay --job j1 goes on" in capsys.readouterr().out
     assert len(asyncio.run(redelivered(kafka_settings))) == EVENTS // 2
     assert replay_page.resume("j1").target == "chat"
 

@@ -91,7 +91,7 @@ def test_what_came_in_goes_through_the_stream_once_more(
         async with serving(alert_api.create_app(tenant, firewall)) as base:
             monkeypatch.setenv("SEKOIA_API_BASE", base)
             monkeypatch.setenv("SEKOIA_API_KEY", alert_api.API_KEY)
-            assert await reprocess.count(kafka_settings, asked) == ALERTS + 2
+            assert await reprocess.count(kafka_settings, asked, lambda _n, _all: None) == ALERTS + 2
             found = await reprocess_page.go_through(kafka_settings, asked, keep=True)
         assert firewall.stats.blocks == 0
         own = Topics(asked.prefix)
