@@ -125,10 +125,10 @@ def offsets(root: Root, topic: str, partition: int, span: Span) -> Archived:
         for file in known.files:
             try:
                 column = pq.ParquetFile(opened(root).source(file.path)).read(columns=["kafka_offset"])["kafka_offset"]
-            except (FileNotFoundError, pa.ArrowInvalid):
+            except (OSError, pa.ArrowInvalid):  # OSError: not there, or compressed bytes that are none
                 found.lost[file.path] = file.span
                 continue
             found.offsets.update(column.to_pylist())
-        # What was merged and deleted since it was listed is not lost.
+        # What was merged and deleted since it was listed is not lost; nor is anything where the storage went away.
         if not found.lost or found.lost.keys() <= {file.path for file in listed(root, topic, partition, span).files}:
             return found

@@ -76,8 +76,8 @@ class Replay:
     async def send(self, rate: float, progress: Progress, looking: Progress = lambda _n, _all: None) -> int:
         """Write what is to be sent, no faster than so many records a second; return how many.
 
-        It looks once more first, when nobody else can be at the same job.
-        Raises NotReady, also when the same job runs elsewhere.
+        It looks once more first, when nobody else can be at the same job. Raises NotReady, also when the same job runs
+        elsewhere, or some of it left Kafka before its turn came.
         """
         if self._plan.topic:
             await replay_topic.ensure(self._kafka, self._plan.topic)
@@ -96,6 +96,11 @@ class Replay:
                 done += len(batch)
                 progress(done, counts.left)
                 await asyncio.sleep(pace.take(len(batch)))
+        if done < counts.left:
+            raise NotReady(
+                f"{counts.left - done:,} records left Kafka before their turn came; where the archive has them, "
+                f"tocsin replay --job {self._plan.job} sends them."
+            )
         return done
 
     async def _batches(self, counts: Counts, size: int) -> AsyncIterator[tuple[int, list[Found]]]:

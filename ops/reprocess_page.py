@@ -101,19 +101,8 @@ async def _worker(kafka: KafkaSettings, prefix: str, partitions: int) -> AsyncIt
         env = os.environ | {"STREAM_ADMIN_PORT": str(port), "STREAM_DATA": folder, "KAFKA_PARTITIONS": str(partitions)}
         env |= {"KAFKA_TOPIC_PREFIX": kafka.topic_prefix, "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
         with log.open("wb") as out:
-            python = (sys.executable, "-P", "-m")
-            argv = (
-                *python,
-                "sandbox.leash",
-                "--parent",
-                str(os.getpid()),
-                "--",
-                *python,
-                "ops.reprocess_worker",
-                prefix,
-            )
             process = await asyncio.create_subprocess_exec(
-                *argv,
+                *_command(prefix),
                 env=env,
                 stdout=out,
                 stderr=out,
@@ -138,6 +127,11 @@ async def _worker(kafka: KafkaSettings, prefix: str, partitions: int) -> AsyncIt
             if not ended.done():
                 process.kill()
                 await ended
+
+
+def _command(prefix: str) -> list[str]:
+    python = [sys.executable, "-P", "-m"]
+    return [*python, "sandbox.leash", "--parent", str(os.getpid()), "--", *python, "ops.reprocess_worker", prefix]
 
 
 async def _handled(own: KafkaSettings, address: str, bar: Bar) -> None:

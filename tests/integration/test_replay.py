@@ -191,6 +191,26 @@ def test_what_was_enriched_long_after_it_came_is_meant_too(kafka_settings: Kafka
     assert (counts.looked_at, counts.left) == (1, 1)
 
 
+def test_what_leaves_kafka_before_its_turn_is_told(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        await fill(kafka_settings)
+        job = replay(kafka_settings, plan())
+        counts = await job.count(lambda _n, _all: None)
+        number = next(number for number, picks in counts.picks.items() if picks)
+
+        async def count(_progress: object) -> Counts:
+            await drop(kafka_settings, {TopicPartition(Topics(kafka_settings.topic_prefix).enriched, number): 3})
+            return counts
+
+        monkeypatch.setattr(job, "count", count)
+        with pytest.raises(NotReady, match=f"^{len(counts.picks[number] & {0, 1, 2})} records left Kafka .* --job j1"):
+            await job.send(1000, lambda _n, _all: None)
+
+    asyncio.run(scenario())
+
+
 def test_the_command_counts_and_tells_people_only_when_told(
     kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

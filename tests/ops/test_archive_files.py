@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,11 +113,16 @@ def test_a_file_that_is_gone_is_no_end(archive: Archive) -> None:
         archive.rows()
 
 
-def test_a_damaged_file_is_named(archive: Archive) -> None:
+@pytest.mark.parametrize("damage", ["cut", "holed"])
+def test_a_damaged_file_is_named(archive: Archive, damage: str) -> None:
     path = listed(archive.root, "t", 0, Span(0, 1_000)).files[0].path
-    (archive.root / path).write_bytes(b"PAR1")
+    data, group = (archive.root / path).read_bytes(), pq.read_metadata(archive.root / path).row_group(0)
+    (offsets,) = [group.column(n) for n in range(group.num_columns) if group.column(n).path_in_schema == "kafka_offset"]
+    at, size = offsets.data_page_offset, offsets.total_compressed_size
+    (archive.root / path).write_bytes(b"PAR1" if damage == "cut" else data[:at] + bytes(size) + data[at + size :])
     with pytest.raises(Unreadable, match=path):
         archive.rows()
+    assert archive_files.offsets(archive.root, "t", 0, Span(0, 1_000)).lost.keys() == {path}
 
 
 def test_a_merged_file_that_is_gone_has_the_offsets_of_those_it_was_made_of(archive: Archive) -> None:
