@@ -66,7 +66,11 @@ def listed(root: Root, topic: str, partition: int, span: Span, since: datetime |
         spans.pop(path, None)
     files = [File(path, each) for path, each in spans.items() if each.start < span.end and each.end > span.start]
     gaps = [entry for entry in entries if entry.kind == "gap" and entry.next_offset > span.start]
-    begin = max([entries[0].first_offset if entries[0].seq == 0 else 0, *(gap.next_offset for gap in gaps)])
+    late = entries[1:] if since and entries[0].created_at < since - CLOCKS else entries
+    begins = [each.first_offset for each in late if each.seq == 0] + [
+        each.next_offset for each in late if each.kind == "gap"
+    ]
+    begin = max(begins, default=0)
     return Listed(sorted(files, key=lambda file: file.span.start), begin, entries[-1].next_offset, gaps)
 
 
