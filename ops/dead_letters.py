@@ -3,9 +3,11 @@
 import asyncio
 import json
 import sys
+from collections.abc import Coroutine
 from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from aiokafka import ConsumerRecord
 from rich.console import Console
@@ -16,6 +18,7 @@ from events.errors import NotReady
 from events.headers import as_text
 from events.settings import KafkaSettings
 from events.topics import Topics
+from ops import kafka_errors
 from ops.bar import Bar
 from ops.letters import KEPT, Fate, Letter, Place, Wanted, grouped, leaving
 from ops.redrive import ANYWHERE, Desk, Way, look
@@ -26,12 +29,14 @@ from sinks.settings import SinksSettings
 SHOWN = 4_000
 """Characters of a value that are shown."""
 
+T = TypeVar("T")
+
 console = Console(highlight=False)
 
 
 def show_causes(kafka: KafkaSettings, wanted: Wanted, *, as_json: bool) -> None:
     """Print the open letters by cause, and warn of those that will leave Kafka soon."""
-    letters = asyncio.run(_open(kafka, wanted))
+    letters = _asked(kafka, _open(kafka, wanted))
     if as_json:
         print(json.dumps([asdict(each) for each in grouped(letters)], default=str, indent=2))
         return
@@ -44,7 +49,7 @@ def show_one(kafka: KafkaSettings, place: Place) -> None:
 
     Raises NotReady when there is none.
     """
-    record = asyncio.run(_fetch(kafka, place))
+    record = _asked(kafka, _fetch(kafka, place))
     for name, value in sorted(as_text(record.headers).items()):
         console.print(Text(f"{name:24} {safe(value)}"))
     value = (record.value or b"").decode("utf-8", "replace")
@@ -59,7 +64,7 @@ def settle(kafka: KafkaSettings, wanted: Wanted, fate: Fate, *, yes: bool, to: s
     Raises NotReady, also when the rules have no such target.
     """
     way = _way(to) if fate == "redriven" else ANYWHERE
-    letters = asyncio.run(_open(kafka, wanted))
+    letters = _asked(kafka, _open(kafka, wanted))
     if fate == "redriven":
         for reason in sorted({_no_way(each, way) for each in letters if not way.has(each)}):
             console.print(Text(f"Left where they are: {safe(reason)}"))
@@ -72,7 +77,7 @@ def settle(kafka: KafkaSettings, wanted: Wanted, fate: Fate, *, yes: bool, to: s
         verb = "redriven" if fate == "redriven" else "dropped, for good"
         console.print(f"\n{len(letters):,} letters would be {verb}. Nothing is done without --yes.")
         return 0
-    done = asyncio.run(_settle(kafka, wanted, fate, way, len(letters)))
+    done = _asked(kafka, _settle(kafka, wanted, fate, way, len(letters)))
     console.print(f"{done:,} letters {fate}.")
     return 0
 
@@ -138,6 +143,11 @@ def _no_way(letter: Letter, way: Way) -> str:
             "the rules, or say with --to which target gets its letters."
         )
     return f"letters of stage {letter.stage}, target {letter.target or '-'}, have no way back; look at them, then drop them."
+
+
+def _asked(kafka: KafkaSettings, work: Coroutine[Any, Any, T]) -> T:
+    with kafka_errors.told(kafka):
+        return asyncio.run(work)
 
 
 async def _open(kafka: KafkaSettings, wanted: Wanted) -> list[Letter]:

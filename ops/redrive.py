@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
-from aiokafka.errors import IllegalOperation, KafkaConnectionError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from events.errors import NotReady
 from events.headers import FATE, LETTER, as_text, isoformat, restored
 from events.settings import KafkaSettings
 from events.topics import Topics
+from ops import kafka_errors
 from ops.letters import JOB, Box, Fate, Letter, Place, Wanted
 from ops.scan import Progress, scan
 from ops.visible import nothing_hidden
@@ -84,10 +85,8 @@ class Desk:
             acks="all",
             max_request_size=4 * 1024 * 1024,
         )
-        try:
+        with kafka_errors.told(self._kafka):
             await self._producer.start()
-        except KafkaConnectionError as error:
-            raise NotReady(f"Kafka does not answer at {self._kafka.bootstrap_servers}.") from error
         return self
 
     async def __aexit__(
@@ -137,6 +136,12 @@ class Desk:
                 "Somebody else began to redrive or drop letters, so this stops; what was done is done once. "
                 "Look with `tocsin dead-letters list` what is left."
             ) from None
+        except KafkaError as error:
+            await asyncio.gather(*sent, return_exceptions=True)
+            raise NotReady(
+                f"Kafka at {self._kafka.bootstrap_servers} does not do its part ({error!r}): what was done is done once, "
+                "say it again for the rest."
+            ) from error
         return len(records)
 
     async def _send(self, topic: str, record: ConsumerRecord, value: bytes | None, headers: Headers) -> Future[Any]:

@@ -5,7 +5,6 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +13,7 @@ from events.errors import NotReady
 from events.headers import as_text
 from events.settings import KafkaSettings
 from events.topics import Topics
+from ops import kafka_errors
 from ops.life_targets import Place
 from ops.scan import Span, reading
 from sinks import relocation
@@ -119,7 +119,5 @@ async def _of(kafka: KafkaSettings, target: str, topics: Topics) -> tuple[int, i
 
 
 def _asked(kafka: KafkaSettings, work: Coroutine[Any, Any, T]) -> T:
-    try:
+    with kafka_errors.told(kafka):
         return asyncio.run(work)
-    except KafkaConnectionError as error:
-        raise NotReady(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error

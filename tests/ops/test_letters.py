@@ -141,6 +141,12 @@ def test_a_moment_that_is_none_is_told(text):
         moment(text, NOW)
 
 
+@pytest.mark.parametrize("text", ["9999999d", "99999999999999d"])
+def test_a_moment_before_the_calendar_is_told(text):
+    with pytest.raises(typer.BadParameter, match="before the year 1"):
+        moment(text, NOW)
+
+
 @pytest.mark.parametrize("text", ["", "3", "3/", "a/1", "3/-1"])
 def test_a_place_that_is_none_is_told(text):
     with pytest.raises(typer.BadParameter, match="PARTITION/OFFSET"):
