@@ -57,9 +57,15 @@ class Teller:
             await self._post(change, event, [name for name in wanted if name not in carried])
             waits = [name for name in wanted if name not in carried and name not in change.told]
             # Whom Kafka serves must not wait for one that cannot be told at all: that one's sink tells it when it is back.
-            if kafka_answers and (carried or not waits) and await self._write(change):
+            if not kafka_answers or (waits and not carried):
+                continue
+            if await self._write(change):
                 untold.remove(change)
                 self._save()
+            else:
+                # Who can be asked and does not take records carries nothing: nor what is still to be told in this look.
+                kafka_answers = False
+                await self._post(change, event, carried)
 
     async def _post(self, change: Change, event: EnrichedEvent, names: list[str]) -> None:
         for name in names:

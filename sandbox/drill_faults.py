@@ -15,7 +15,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from events.topics import Topics
-from sandbox.drill_rooms import Fault, frozen, kafka_down, kafka_hangs, restarting, webhooks_refused
+from sandbox.drill_rooms import Fault, frozen, kafka_down, kafka_hangs, kafka_readonly, restarting, webhooks_refused
 from sandbox.drill_site import Site
 from sandbox.supervisor import PERSON_CAN_FIX
 
@@ -181,6 +181,7 @@ _ALL = (
     Drill(
         "kafka-hangs", "spool_in_use/ingest", "the broker is stopped in its tracks while a webhook comes", kafka_hangs
     ),
+    Drill("kafka-readonly", "spool_in_use/ingest", "the broker answers and takes no records", kafka_readonly),
     Drill(
         "webhooks-refused", "webhooks_refused/ingest", "the broker is stopped, and the spool is full", webhooks_refused
     ),
