@@ -74,6 +74,7 @@ class Watch:
         self._kafka = kafka
         self._rooms = settings.room_addresses()
         self._saved: bytes | None = None
+        self._unsaved = False
         self._teller = Teller(kafka, rules, self._save, settings.runbook)
         self._heartbeat = Heartbeat(settings.heartbeat_url, settings.heartbeat_every.total_seconds())
         self._looked: float | None = None
@@ -150,11 +151,18 @@ class Watch:
         }
 
     def _save(self) -> None:
-        """Write the state down, when it differs from what is written."""
+        """Write the state down, when it differs from what is written; what a full disk does not take is told all the same."""
         now = self.memory.encoded()
-        if now != self._saved:
+        if now == self._saved:
+            return
+        try:
             self.memory.save(self._settings.folder, now)
-            self._saved = now
+        except OSError as error:
+            if not self._unsaved:
+                log.error("state_not_saved", folder=str(self._settings.folder), reason=error.strerror)
+            self._unsaved = True
+        else:
+            self._saved, self._unsaved = now, False
 
     def _count(self) -> None:
         raised = Counter(key.partition("/")[0] for key in self.memory.raised)
