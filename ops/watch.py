@@ -15,6 +15,7 @@ import structlog
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
+from events.topics import Topics
 from ops import canary, canary_page, watch_kafka, watch_pages
 from ops import watch_metrics as metrics
 from ops.conditions import CONDITIONS
@@ -72,6 +73,7 @@ class Watch:
         self.reload: Reload | None = None
         self._settings = settings
         self._kafka = kafka
+        self._enriched = Topics(kafka.topic_prefix).enriched
         self._rooms = settings.room_addresses()
         self._saved: bytes | None = None
         self._unsaved = False
@@ -123,8 +125,8 @@ class Watch:
             say("condition_raised" if change.raised else "condition_over", condition=change.key, detail=change.detail)
         self._save()
         self._count()
-        there = served(look.pages.values())
-        await self._teller.tell(self.memory.untold, kafka_answers=look.kafka is not None, served=there)
+        carries = look.kafka is not None and self._enriched not in look.kafka.missing
+        await self._teller.tell(self.memory.untold, carries=carries, served=served(look.pages.values()))
         self._looked = look.at
         metrics.LOOKED.set(look.at)
         metrics.UNTOLD.set(len(self.memory.untold))

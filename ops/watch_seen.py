@@ -49,9 +49,10 @@ def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, See
                     found[key] = said
     if look.kafka:
         found |= _groups(look.kafka.lags or (), settings)
-        found[key_of("dead_letter")] = _grew(
-            "letters", look.kafka.letters, tallies, look.at, settings, "offsets written"
-        )
+        missing = look.kafka.missing
+        found[key_of("topics_missing")] = Seen(bool(missing), f"Not there: {', '.join(missing)}" if missing else "")
+        if (letters := look.kafka.letters) is not None:
+            found[key_of("dead_letter")] = _grew("letters", letters, tallies, look.at, settings, "offsets written")
     low = look.free_here < settings.disk_free
     found[key_of("disk_low", "data")] = Seen(low, f"{look.free_here / 1e9:.1f} GB left where TOCSIN_DATA is")
     if look.key_ends:
@@ -69,8 +70,10 @@ def unheard(look: Look, condition: str) -> Seen:
     """
     if condition == "late":
         silent = look.kafka is None or look.kafka.lags is None
+    elif condition == "dead_letter":
+        silent = look.kafka is None or look.kafka.letters is None
     else:
-        silent = look.kafka is None if condition == "dead_letter" else None in look.pages.values()
+        silent = look.kafka is None if condition == "topics_missing" else None in look.pages.values()
     return Seen(None if silent else False)
 
 

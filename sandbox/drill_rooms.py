@@ -77,6 +77,18 @@ async def _limit_records(site: Site, size: str | None = None) -> None:
 
 
 @asynccontextmanager
+async def topics_missing(site: Site) -> AsyncIterator[None]:
+    """Delete the topic that nobody needs as long as nothing is buried."""
+
+    async def delete(admin: AIOKafkaAdminClient) -> None:
+        await admin.delete_topics([Topics(site.kafka.topic_prefix).dead_letters])
+
+    await topics.asked(site.kafka, delete)
+    yield
+    await topics.ensure(site.kafka)
+
+
+@asynccontextmanager
 async def webhooks_refused(site: Site) -> AsyncIterator[None]:
     """Post large webhooks while the broker stands still, until the spool takes no more."""
     site.broker.pause()

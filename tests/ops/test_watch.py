@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from events.settings import KafkaSettings
+from events.topics import contract
 from ops import watch_kafka
 from ops.canary_record import Record
 from ops.watch import Watch
+from ops.watch_kafka import KafkaSaid
 from ops.watch_settings import WatchSettings
 from ops.watch_store import Memory
 from sinks import rules_file
@@ -51,6 +53,18 @@ def looks(watch, times):
                 await watch._canaries.send_due()
 
     asyncio.run(run())
+
+
+def test_missing_topics_end_nothing_and_are_told_past_kafka(watch, monkeypatch, asked):
+    async def lost(_kafka):
+        return KafkaSaid(None, None, [each.name for each in contract(KAFKA)])
+
+    monkeypatch.setattr(watch_kafka, "look", lost)
+    looks(watch, 2)
+    (change,) = watch.memory.untold
+    assert (change.key, change.told) == ("topics_missing", ["ops-chat"])
+    assert "tocsin.raw.v1" in change.detail
+    assert b"tocsintopicsmissing" in asked.requests[0].body
 
 
 @pytest.fixture

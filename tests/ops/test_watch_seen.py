@@ -45,6 +45,7 @@ def test_all_is_well():
     ("wrong", "key"),
     [
         ({"kafka": None}, "kafka_away"),
+        ({"kafka": KafkaSaid(None, None, ["tocsin.raw.v1"])}, "topics_missing"),
         ({"sinks": None}, "room_down/sinks"),
         (
             {"sinks": SINK.replace('unavailable{target="soc"} 0', 'unavailable{target="soc"} 1')},

@@ -65,7 +65,7 @@ def change(key="late/soc", **more):
 
 
 def tell(teller, untold, *, kafka=True, served=("ops-chat", "ops-mail")):
-    asyncio.run(teller.tell(untold, kafka_answers=kafka, served=set(served)))
+    asyncio.run(teller.tell(untold, carries=kafka, served=set(served)))
 
 
 def test_what_kafka_carries_is_posted_by_nobody_else():
