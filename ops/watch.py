@@ -133,7 +133,9 @@ class Watch:
         await self._heartbeat.beat(time.monotonic(), well=not self.memory.raised and not self.memory.untold)
 
     async def _look(self) -> Look:
-        pages, said = await asyncio.gather(watch_pages.fetch(self._http, self._rooms), watch_kafka.look(self._kafka))
+        pages, said = await asyncio.gather(
+            watch_pages.fetch(self._http, self._rooms), watch_kafka.look(self._kafka, self.rules.targets)
+        )
         self._settings.data.mkdir(parents=True, exist_ok=True)
         return Look(
             at=time.time(),

@@ -1,6 +1,6 @@
 """What Kafka says, as the watch asks it: which topics are missing, how late each group is, how many dead letters there are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from aiokafka.errors import KafkaError
@@ -15,6 +15,9 @@ from ops.scan import Reader, Unreachable, reading
 WITHIN = 10.0
 """Seconds for each of the two questions; a cluster that does not answer the first in time is away."""
 
+ROOMS = ("stream", "archive", "inbox")
+"""Whose group is late also while it has no member; beside them the targets of the rules."""
+
 
 @dataclass(frozen=True)
 class KafkaSaid:
@@ -28,8 +31,11 @@ class KafkaSaid:
     """Topics of the contract that are not there."""
 
 
-async def look(kafka: KafkaSettings, within: float = WITHIN) -> KafkaSaid | None:
-    """Return what the cluster says, None when it does not answer; connects anew, so that no state of a client lies."""
+async def look(kafka: KafkaSettings, targets: Collection[str], within: float = WITHIN) -> KafkaSaid | None:
+    """Return what the cluster says, None when it does not answer; connects anew, so that no state of a client lies.
+
+    `targets` are those of the rules: what others have left behind, which nobody reads for any more, is not asked for.
+    """
     try:
         missing, letters = await contained(_topics(kafka), within)
     except (KafkaError, OSError, TimeoutError, Unreachable):
@@ -37,7 +43,7 @@ async def look(kafka: KafkaSettings, within: float = WITHIN) -> KafkaSaid | None
     if missing:  # a question about one of them would create it where the cluster does so by itself
         return KafkaSaid(letters, None, missing)
     try:
-        return KafkaSaid(letters, await contained(_lags(kafka), within))
+        return KafkaSaid(letters, await contained(_lags(kafka, {*ROOMS, *targets}), within))
     except (KafkaError, OSError, TimeoutError):
         return KafkaSaid(letters, None)
 
@@ -65,6 +71,6 @@ async def _letters(reader: Reader, topic: str) -> int:
     return sum(span.end for span in spans.values())
 
 
-async def _lags(kafka: KafkaSettings) -> Sequence[Lag]:
+async def _lags(kafka: KafkaSettings, groups: Collection[str]) -> Sequence[Lag]:
     async with Lags(kafka) as lags:
-        return await lags.read()
+        return await lags.read(groups)

@@ -76,11 +76,11 @@ def test_what_could_not_be_written_is_not_lost(kafka_settings):
 
 def test_a_dead_letter_is_seen_and_a_cluster_that_is_away_too(kafka_settings):
     async def run():
-        before = await watch_kafka.look(kafka_settings)
+        before = await watch_kafka.look(kafka_settings, ())
         async with AIOKafkaProducer(**kafka_settings.client_options()) as producer:
             await producer.send_and_wait(Topics(kafka_settings.topic_prefix).dead_letters, b"x")
-        after = await watch_kafka.look(kafka_settings)
-        away = await watch_kafka.look(kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}))
+        after = await watch_kafka.look(kafka_settings, ())
+        away = await watch_kafka.look(kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}), ())
         return before, after, away
 
     before, after, away = asyncio.run(run())
@@ -93,7 +93,7 @@ def test_missing_topics_are_named_and_none_is_created_by_the_question(kafka_sett
     other = kafka_settings.model_copy(update={"topic_prefix": f"{kafka_settings.topic_prefix}gone."})
 
     async def run():
-        return [await watch_kafka.look(other) for _ in range(2)]
+        return [await watch_kafka.look(other, ()) for _ in range(2)]
 
     for said in asyncio.run(run()):
         assert list(said.missing) == [each.name for each in contract(other)]
