@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from events.errors import NotReady
-from ops.canary_record import Record
+from ops.canary_record import Record, Unsaved
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
@@ -50,7 +50,13 @@ def create_page(folder: Path, targets: Collection[str]) -> Starlette:
         target = _known(folder, targets, request)
         if target is None:
             return _page("<h1>Not known</h1><p>It was confirmed already, or a newer canary has come since.</p>", 404)
-        Record.load(folder, target).proved(time.time()).save(folder, target)
+        try:
+            Record.load(folder, target).proved(time.time()).save(folder, target)
+        except Unsaved as error:
+            log.error("canary_not_confirmed", target=target, reason=str(error))
+            return _page(
+                "<h1>Not written down</h1><p>The watch has no room on its disk. Please try again later.</p>", 507
+            )
         log.info("canary_confirmed", target=target, by="page")
         return _page(f"<h1>Thank you</h1><p>It is known now that {html.escape(target)} is read.</p>")
 

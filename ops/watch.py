@@ -15,6 +15,7 @@ import structlog
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
+from events.topics import Topics
 from ops import canary, canary_page, watch_kafka, watch_pages
 from ops import watch_metrics as metrics
 from ops.conditions import CONDITIONS
@@ -72,8 +73,10 @@ class Watch:
         self.reload: Reload | None = None
         self._settings = settings
         self._kafka = kafka
+        self._enriched = Topics(kafka.topic_prefix).enriched
         self._rooms = settings.room_addresses()
         self._saved: bytes | None = None
+        self._unsaved = False
         self._teller = Teller(kafka, rules, self._save, settings.runbook)
         self._heartbeat = Heartbeat(settings.heartbeat_url, settings.heartbeat_every.total_seconds())
         self._looked: float | None = None
@@ -122,15 +125,17 @@ class Watch:
             say("condition_raised" if change.raised else "condition_over", condition=change.key, detail=change.detail)
         self._save()
         self._count()
-        there = served(look.pages.values())
-        await self._teller.tell(self.memory.untold, kafka_answers=look.kafka is not None, served=there)
+        carries = look.kafka is not None and self._enriched not in look.kafka.missing
+        await self._teller.tell(self.memory.untold, carries=carries, served=served(look.pages.values()))
         self._looked = look.at
         metrics.LOOKED.set(look.at)
         metrics.UNTOLD.set(len(self.memory.untold))
         await self._heartbeat.beat(time.monotonic(), well=not self.memory.raised and not self.memory.untold)
 
     async def _look(self) -> Look:
-        pages, said = await asyncio.gather(watch_pages.fetch(self._http, self._rooms), watch_kafka.look(self._kafka))
+        pages, said = await asyncio.gather(
+            watch_pages.fetch(self._http, self._rooms), watch_kafka.look(self._kafka, self.rules.targets)
+        )
         self._settings.data.mkdir(parents=True, exist_ok=True)
         return Look(
             at=time.time(),
@@ -150,11 +155,18 @@ class Watch:
         }
 
     def _save(self) -> None:
-        """Write the state down, when it differs from what is written."""
+        """Write the state down, when it differs from what is written; what a full disk does not take is told all the same."""
         now = self.memory.encoded()
-        if now != self._saved:
+        if now == self._saved:
+            return
+        try:
             self.memory.save(self._settings.folder, now)
-            self._saved = now
+        except OSError as error:
+            if not self._unsaved:
+                log.error("state_not_saved", folder=str(self._settings.folder), reason=error.strerror)
+            self._unsaved = True
+        else:
+            self._saved, self._unsaved = now, False
 
     def _count(self) -> None:
         raised = Counter(key.partition("/")[0] for key in self.memory.raised)

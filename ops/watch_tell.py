@@ -10,13 +10,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from events.codec import encode
+from events.errors import NotReady
 from events.headers import as_text
 from events.records import EnrichedEvent
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import watch_metrics as metrics
 from ops.contained import contained
-from ops.scan import Unreachable, scan
+from ops.scan import scan
 from ops.watch_change import Change, headers
 from ops.watch_direct import Direct
 from sinks.rules import Rules
@@ -48,18 +49,27 @@ class Teller:
         self._runbook = runbook
         self._direct = direct or Direct()
 
-    async def tell(self, untold: list[Change], *, kafka_answers: bool, served: Collection[str]) -> None:
-        """Tell what can be told now, in order; what is left stays in the list. `served` are targets whose sink runs."""
+    async def tell(self, untold: list[Change], *, carries: bool, served: Collection[str]) -> None:
+        """Tell what can be told now, in order; what is left stays in the list.
+
+        `carries` says whether Kafka answers and has the topic, `served` are the targets whose sink runs.
+        """
         for change in list(untold):
             event = change.event(self._runbook)
             wanted = [name for name in self._rules.targets if self._rules.decide(event, name).notify]
-            carried = [name for name in wanted if kafka_answers and name in served]
+            carried = [name for name in wanted if carries and name in served]
             await self._post(change, event, [name for name in wanted if name not in carried])
             waits = [name for name in wanted if name not in carried and name not in change.told]
             # Whom Kafka serves must not wait for one that cannot be told at all: that one's sink tells it when it is back.
-            if kafka_answers and (carried or not waits) and await self._write(change):
+            if not carries or (waits and not carried):
+                continue
+            if await self._write(change):
                 untold.remove(change)
                 self._save()
+            else:
+                # Who can be asked and does not take records carries nothing: nor what is still to be told in this look.
+                carries = False
+                await self._post(change, event, carried)
 
     async def _post(self, change: Change, event: EnrichedEvent, names: list[str]) -> None:
         for name in names:
@@ -77,7 +87,7 @@ class Teller:
             change.tried = True
             self._save()  # whoever is killed from here on looks first
             await contained(self._produce(change), WITHIN)
-        except (KafkaError, OSError, TimeoutError, Unreachable) as error:
+        except (KafkaError, OSError, TimeoutError, NotReady) as error:
             log.warning("change_not_written", event_id=change.id, reason=repr(error))
             return False
         metrics.TOLD.labels("kafka").inc()

@@ -15,7 +15,16 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from events.topics import Topics
-from sandbox.drill_rooms import Fault, frozen, kafka_down, kafka_hangs, restarting, webhooks_refused
+from sandbox.drill_rooms import (
+    Fault,
+    frozen,
+    kafka_down,
+    kafka_hangs,
+    kafka_readonly,
+    restarting,
+    topics_missing,
+    webhooks_refused,
+)
 from sandbox.drill_site import Site
 from sandbox.supervisor import PERSON_CAN_FIX
 
@@ -181,6 +190,7 @@ _ALL = (
     Drill(
         "kafka-hangs", "spool_in_use/ingest", "the broker is stopped in its tracks while a webhook comes", kafka_hangs
     ),
+    Drill("kafka-readonly", "spool_in_use/ingest", "the broker answers and takes no records", kafka_readonly),
     Drill(
         "webhooks-refused", "webhooks_refused/ingest", "the broker is stopped, and the spool is full", webhooks_refused
     ),
@@ -197,6 +207,7 @@ _ALL = (
     Drill("webhooks-silent", "webhooks_silent", "alerts are raised, and no webhook comes", _silence),
     Drill("api-errors", "breaker_open", "the Alert API answers 503", _api_errors, aside=True),
     Drill("key-refused", "api_key_refused", "the Alert API answers 401", _key_refused),
+    Drill("topics-missing", "topics_missing", "a topic is deleted", topics_missing),
 )
 
 DRILLS = {each.name: each for each in _ALL}

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from events.codec import decode_enriched
 from events.headers import as_text
 from events.state_changes import is_own, told
-from events.topics import Topics
+from events.topics import Topics, contract
 from ops import watch_kafka
 from ops.scan import scan
 from ops.watch_change import Change
@@ -44,13 +44,11 @@ def test_a_watch_that_is_killed_between_kafka_and_its_disk_tells_nothing_twice(k
     async def run():
         saved = []
         told_before_the_kill = change()
-        await teller(kafka_settings, saved).tell(
-            [told_before_the_kill], kafka_answers=True, served={"ops-chat", "ops-log"}
-        )
+        await teller(kafka_settings, saved).tell([told_before_the_kill], carries=True, served={"ops-chat", "ops-log"})
         assert saved  # that it tries is on disk before Kafka has it
         untold = [change(tried=True, told=["ops-log"]), change(raised=False)]
         for _ in range(2):
-            await teller(kafka_settings, saved).tell(untold, kafka_answers=True, served={"ops-chat", "ops-log"})
+            await teller(kafka_settings, saved).tell(untold, carries=True, served={"ops-chat", "ops-log"})
         assert untold == []
         return await records(kafka_settings)
 
@@ -67,9 +65,9 @@ def test_what_could_not_be_written_is_not_lost(kafka_settings):
     async def run():
         away = kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
         untold = [change()]
-        await teller(away, []).tell(untold, kafka_answers=True, served={"ops-chat", "ops-log"})
+        await teller(away, []).tell(untold, carries=True, served={"ops-chat", "ops-log"})
         assert [each.tried for each in untold] == [True]
-        await teller(kafka_settings, []).tell(untold, kafka_answers=True, served={"ops-chat", "ops-log"})
+        await teller(kafka_settings, []).tell(untold, carries=True, served={"ops-chat", "ops-log"})
         assert untold == []
         return await records(kafka_settings)
 
@@ -78,14 +76,25 @@ def test_what_could_not_be_written_is_not_lost(kafka_settings):
 
 def test_a_dead_letter_is_seen_and_a_cluster_that_is_away_too(kafka_settings):
     async def run():
-        before = await watch_kafka.look(kafka_settings)
+        before = await watch_kafka.look(kafka_settings, ())
         async with AIOKafkaProducer(**kafka_settings.client_options()) as producer:
             await producer.send_and_wait(Topics(kafka_settings.topic_prefix).dead_letters, b"x")
-        after = await watch_kafka.look(kafka_settings)
-        away = await watch_kafka.look(kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}))
+        after = await watch_kafka.look(kafka_settings, ())
+        away = await watch_kafka.look(kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}), ())
         return before, after, away
 
     before, after, away = asyncio.run(run())
     assert after.letters == before.letters + 1
     assert before.lags is not None
     assert away is None
+
+
+def test_missing_topics_are_named_and_none_is_created_by_the_question(kafka_settings):
+    other = kafka_settings.model_copy(update={"topic_prefix": f"{kafka_settings.topic_prefix}gone."})
+
+    async def run():
+        return [await watch_kafka.look(other, ()) for _ in range(2)]
+
+    for said in asyncio.run(run()):
+        assert list(said.missing) == [each.name for each in contract(other)]
+        assert (said.letters, said.lags) == (None, None)

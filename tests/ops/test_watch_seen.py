@@ -45,6 +45,7 @@ def test_all_is_well():
     ("wrong", "key"),
     [
         ({"kafka": None}, "kafka_away"),
+        ({"kafka": KafkaSaid(None, None, ["tocsin.raw.v1"])}, "topics_missing"),
         ({"sinks": None}, "room_down/sinks"),
         (
             {"sinks": SINK.replace('unavailable{target="soc"} 0', 'unavailable{target="soc"} 1')},
@@ -105,10 +106,41 @@ def test_a_room_that_starts_again_and_again():
     assert bad(*map(started, range(5))) == {"room_restarting/sinks"}
 
 
-def test_workers_that_take_turns_to_answer_are_not_restarts():
+def test_processes_that_take_turns_to_answer_are_not_restarts():
     starts = [NOW - 50, NOW - 49, NOW - 48] * 10
     looks = [look(NOW + n, sinks=SINK + f"process_start_time_seconds {start}\n") for n, start in enumerate(starts)]
     assert bad(*looks) == set()
+
+
+def workers(*numbers, free="5e10", started=NOW, refused=5):
+    """Return the page of an ingest of several workers, of those that answered."""
+    return "".join(
+        f'process_start_time_seconds{{worker="{n}"}} {started}\n'
+        f'tocsin_ingest_spool_open{{worker="{n}"}} 0.0\ntocsin_ingest_spool_events{{worker="{n}"}} 0.0\n'
+        f'tocsin_ingest_spool_disk_free_bytes{{worker="{n}"}} {free}\n'
+        f'tocsin_ingest_rejected_total{{reason="not_published",worker="{n}"}} {refused if n == 1 else 0}\n'
+        for n in numbers
+    )
+
+
+def test_a_worker_that_was_slow_to_answer_has_refused_nothing_anew():
+    both, one = workers(0, 1), workers(0)
+    looks = [look(NOW + 5 * n, ingest=page) for n, page in enumerate((both, one, both))]
+    assert bad(*looks) == set()
+    assert bad(*looks, look(NOW + 20, ingest=workers(0, 1, refused=6))) == {"webhooks_refused/ingest"}
+
+
+def test_what_workers_say_of_their_host_is_not_added_up():
+    assert bad(look(ingest=workers(0, 1, free="8e8"))) == {"disk_low/ingest"}
+    waiting = workers(0, 1).replace('spool_events{worker="0"} 0', 'spool_events{worker="0"} 3')
+    waiting = waiting.replace('spool_events{worker="1"} 0', 'spool_events{worker="1"} 3')
+    assert seen(look(ingest=waiting), {}, SETTINGS)["spool_in_use/ingest"].detail == "3 events wait there"
+
+
+def test_fewer_workers_than_before_are_started_again_and_again_too():
+    many = [look(NOW, ingest=workers(*range(8)))]
+    fewer = [look(NOW + 10 * n, ingest=workers(0, started=NOW + 10 * n)) for n in range(1, 5)]
+    assert bad(*many, *fewer) == {"room_restarting/ingest"}
 
 
 def test_processes_of_a_room_are_told_apart_and_one_that_is_gone_is_forgotten():

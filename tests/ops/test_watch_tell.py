@@ -50,9 +50,11 @@ class Told(Teller):
             KAFKA, rules_file.parse(RULES, "tocsin.yml", {}), lambda: None, "https://d.example.org/r.md", posts
         )
         self.written = []
+        self.asked = 0
         self.refuses = refuses
 
     async def _write(self, change):
+        self.asked += 1
         if not self.refuses:
             self.written.append((change.id, tuple(change.told)))
         return not self.refuses
@@ -63,7 +65,7 @@ def change(key="late/soc", **more):
 
 
 def tell(teller, untold, *, kafka=True, served=("ops-chat", "ops-mail")):
-    asyncio.run(teller.tell(untold, kafka_answers=kafka, served=set(served)))
+    asyncio.run(teller.tell(untold, carries=kafka, served=set(served)))
 
 
 def test_what_kafka_carries_is_posted_by_nobody_else():
@@ -123,14 +125,18 @@ def test_a_target_that_is_late_is_not_told_that_it_is():
     assert [name for name, _ in posts.made] == ["ops-chat", "ops-chat", "ops-mail"]
 
 
-def test_what_kafka_refuses_stays_and_is_told_later():
-    untold = [change()]
-    teller = Told(Posts(), refuses=True)
-    tell(teller, untold)
-    assert len(untold) == 1
+def test_what_kafka_answers_and_refuses_is_posted_at_once_and_the_record_follows():
+    posts, untold = Posts(), [change(), change("late/stream"), change("late/archive")]
+    teller = Told(posts, refuses=True)
+    for _ in range(2):
+        tell(teller, untold)
+        assert posts.made == [(name, each.id) for each in untold for name in ("ops-chat", "ops-mail")]
+        assert (len(untold), teller.written) == (3, [])
+    assert teller.asked == 2  # a cluster that refuses one is not waited for again in the same look
     teller.refuses = False
     tell(teller, untold)
-    assert (untold, len(teller.written)) == ([], 1)
+    assert (untold, len(posts.made)) == ([], 6)
+    assert [told for _, told in teller.written] == [("ops-chat", "ops-mail")] * 3
 
 
 def test_the_record_says_what_to_do_and_whom_it_was_told():
