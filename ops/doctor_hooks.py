@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from events.errors import NotReady
+from inbox import rooms
 from ingest.answers import ACCEPTED, NOT_FOUND
 from ingest.hooks import MIN_TOKEN
-from inbox import rooms
 from ingest.settings import IngestSettings
 from ops import elsewhere
 from ops.findings import Asked, Finding, failed, skipped, warning, well
