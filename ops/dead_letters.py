@@ -39,8 +39,10 @@ def show_causes(kafka: KafkaSettings, wanted: Wanted, *, as_json: bool) -> None:
     letters = _asked(kafka, _open(kafka, wanted))
     if as_json:
         print(json.dumps([asdict(each) for each in grouped(letters)], default=str, indent=2))
-        return
-    _print_causes(letters)
+    elif letters or wanted == Wanted():
+        _print_causes(letters)
+    else:
+        console.print("No open letter matches; without a filter `tocsin dead-letters list` shows all there are.")
     _warn(letters)
 
 

@@ -102,6 +102,8 @@ def place(text: str) -> Place:
 def _wanted(
     stage: str, target: str, reason: str, alert: str, since: str, until: str, letters: list[str] | None = None
 ) -> Wanted:
+    if stage not in ("", "stream", "sink"):
+        raise typer.BadParameter(f"{stage!r} is no stage: letters are of the stream or of a sink", param_hint="--stage")
     return Wanted(
         stage,
         target,

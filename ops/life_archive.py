@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ops.archive_days import FEW, DayFile, files, is_listed
 from ops.archive_errors import UNREADABLE, sentence
 from ops.archive_index import AT_ONCE, Archived
 from sinks.archive import layout
@@ -83,7 +84,11 @@ def _look(root: Root, place: Place, wanted: tuple[str, pa.Array], folders: list[
             return looked
         looked.next_offset = last[0].next_offset
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for rows in pool.map(lambda folder: _of_folder(store, place, wanted, folder, until), folders):
+            days = list(pool.map(lambda folder: _files(store, place, folder, until), folders))
+            # Merged days first: each is as much as a thousand small files, and read in the time of one.
+            ordered = sorted((day for day in days if day is not None), key=lambda day: len(day) > FEW)
+            looked.unread = days.count(None)
+            for rows in pool.map(lambda day: _of_day(store, place, wanted, day, until), ordered):
                 looked.unread += rows is None
                 # A file that was merged into another may still be there: the same records twice.
                 found.update({record.offset: record for record in rows or ()})
@@ -93,21 +98,20 @@ def _look(root: Root, place: Place, wanted: tuple[str, pa.Array], folders: list[
     return looked
 
 
-def _of_folder(
-    store: Store, place: Place, wanted: tuple[str, pa.Array], folder: str, until: float
+def _files(store: Store, place: Place, folder: str, until: float) -> list[DayFile] | None:
+    return files(store, folder, place.topic, [place.partition]) if time.monotonic() <= until else None
+
+
+def _of_day(
+    store: Store, place: Place, wanted: tuple[str, pa.Array], day: list[DayFile], until: float
 ) -> list[Archived] | None:
-    """Return the records of a folder's files that an entry lists; None where there was no time to read them all."""
+    """Return the records of a day's files that an entry lists; None where there was no time to read them all."""
     records: list[Archived] = []
-    if time.monotonic() > until:
-        return None
-    for name in store.names(folder):
-        seq = layout.sequence(name, place.topic, place.partition)
-        if seq is None:
-            continue
+    for file in day:
         if time.monotonic() > until:
             return None
-        rows = _rows(store, f"{folder}/{name}", wanted)
-        if rows and _is_listed(store, place, seq, f"{folder}/{name}"):
+        rows = _rows(store, file.path, wanted)
+        if rows and is_listed(store, place.topic, file):
             records += [_record(row) for row in rows]
     return records
 
@@ -117,15 +121,6 @@ def _rows(store: Store, path: str, wanted: tuple[str, pa.Array]) -> list[dict[st
     with pq.ParquetFile(store.source(path)) as file:
         mask = pc.is_in(file.read(columns=[column])[column], values)
         return file.read().filter(mask).to_pylist() if pc.any(mask).as_py() else []
-
-
-def _is_listed(store: Store, place: Place, seq: int, path: str) -> bool:
-    """Ask the entry whose number a file bears: one that a killed writer left counts for nothing."""
-    try:
-        entry, _ = Manifest(store, place.topic, place.partition).read(seq)
-    except FileNotFoundError:
-        return False
-    return any(file.path == path for file in entry.files)
 
 
 def _record(row: dict[str, Any]) -> Archived:

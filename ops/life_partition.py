@@ -25,7 +25,7 @@ NEAR = 5_000
 """Offsets before and after it, at most: where much is going on, an hour is a long way."""
 MOMENTS = 50
 """Known records that get spans of their own; of more, the first and the last do."""
-OTHERS_SECONDS, OTHERS_SECONDS_SINCE = 1.0, 120.0
+OTHERS_SECONDS, OTHERS_SECONDS_SINCE = 0.8, 120.0
 """How long webhooks and receipts are looked for in the archive, at once and while Kafka is read; a --since takes more."""
 
 
@@ -92,10 +92,11 @@ class Partition:
         """Read receipts as `around` does, and those the archive does not have yet; note whether these are all."""
         place, span = await self._span(topic)
         archived = looked.next_offset if looked.whole else None
-        found = await self.around(topic, moments, begin=archived)
         if not moments:
-            return found
+            return await self.around(topic, moments)
         first = (await self._reader.places({place: span}, min(moments) - BEFORE))[place]
+        within = first if span.end - first <= LIMIT else None
+        found = await self.around(topic, moments, begin=within if archived is None else archived)
         needed = first if first > span.start or span.start == 0 else -1  # older ones may have left Kafka
         if archived is not None and archived >= span.start:
             needed = max(needed, min(archived, span.end))

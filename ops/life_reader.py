@@ -18,7 +18,7 @@ from ops.life_partition import Partition, written_at
 from ops.scan import reading
 from sinks.archive.storage import Root
 
-ARCHIVE_SECONDS, ARCHIVE_SECONDS_SINCE = 2.0, 120.0
+ARCHIVE_SECONDS, ARCHIVE_SECONDS_SINCE = 1.2, 120.0
 """How long enriched records are looked for in the archive; a --since asks for more and gets it."""
 
 

@@ -1,5 +1,6 @@
 """Which letters are open, how they are grouped, and when they leave."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -7,8 +8,12 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from events.headers import DeadLetter, originals, restored
+from events.settings import KafkaSettings
+from ops import dead_letters
+from ops.cli import app
 from ops.dead_letters import safe
 from ops.dead_letters_cli import place
 from ops.letters import FATE, KEPT, LETTER, Box, Place, Wanted, grouped, leaving
@@ -72,6 +77,35 @@ def test_filters_narrow(wanted, offsets):
         record(2, stage="stream", target="", reason="not JSON: unexpected end"),
     )
     assert [letter.place.offset for letter in found.open(wanted)] == offsets
+
+
+def test_a_stage_that_is_none_is_told():
+    done = CliRunner().invoke(app, ["dead-letters", "list", "--stage", "sinks"], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "'sinks' is no stage" in done.output
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"), [(Wanted(), "No dead letter is open."), (Wanted(target="sox"), "No open letter matches")]
+)
+def test_a_filter_that_finds_nothing_is_no_all_clear(monkeypatch, capsys, wanted, said):
+    async def none(*_):
+        return []
+
+    monkeypatch.setattr(dead_letters, "_open", none)
+    dead_letters.show_causes(KafkaSettings(bootstrap_servers="localhost:1"), wanted, as_json=False)
+    assert said in capsys.readouterr().out
+
+
+def test_letters_that_leave_soon_are_told_beside_json_too(monkeypatch, capsys):
+    async def one(*_):
+        return box(record(0, at=datetime.now(UTC) - KEPT + timedelta(days=2))).open(Wanted())
+
+    monkeypatch.setattr(dead_letters, "_open", one)
+    dead_letters.show_causes(KafkaSettings(bootstrap_servers="localhost:1"), Wanted(), as_json=True)
+    said = capsys.readouterr()
+    assert json.loads(said.out)[0]["count"] == 1
+    assert "1 of them leave Kafka within a week" in said.err
 
 
 def test_causes_are_counted_the_most_frequent_first():
