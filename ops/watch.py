@@ -134,7 +134,8 @@ class Watch:
 
     async def _look(self) -> Look:
         pages, said = await asyncio.gather(
-            watch_pages.fetch(self._http, self._rooms), watch_kafka.look(self._kafka, self.rules.targets)
+            watch_pages.fetch(self._http, self._rooms),
+            watch_kafka.look(self._kafka, self.rules.targets, self.memory.letters),
         )
         self._settings.data.mkdir(parents=True, exist_ok=True)
         return Look(

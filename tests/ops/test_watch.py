@@ -36,7 +36,7 @@ KAFKA = KafkaSettings(bootstrap_servers="127.0.0.1:1", _env_file=None)
 def watch(tmp_path, monkeypatch, asked):
     """A watch without rooms whose Kafka is away, and that waits for nothing."""
 
-    async def away(_kafka, _targets):
+    async def away(*_):
         return None
 
     monkeypatch.setattr(watch_kafka, "look", away)
@@ -56,7 +56,7 @@ def looks(watch, times):
 
 
 def test_missing_topics_end_nothing_and_are_told_past_kafka(watch, monkeypatch, asked):
-    async def lost(_kafka, _targets):
+    async def lost(*_):
         return KafkaSaid(None, None, [each.name for each in contract(KAFKA)])
 
     monkeypatch.setattr(watch_kafka, "look", lost)
