@@ -45,6 +45,8 @@ class Found:
     """Older entries were not looked into: the time was up."""
     gone: list[str] = field(default_factory=list)
     """Files that the manifest lists and that are not there."""
+    unread: list[str] = field(default_factory=list)
+    """Files that are there and cannot be read."""
 
 
 def partitions(root: Root, topic: str) -> list[int]:
@@ -86,7 +88,7 @@ def search(
 
 @dataclass
 class Archived:
-    """An enriched record that Kafka has no more, with as much of it as the archive keeps."""
+    """A record that Kafka may have no more, with as much of it as the archive keeps."""
 
     topic: str
     partition: int
@@ -128,19 +130,24 @@ def _newest_first(root: Root, topic: str, numbers: Collection[int], found: Found
 
 def _rows(root: Root, path: str, partition: int, columns: Collection[str], value: str, found: Found) -> list[Row]:
     try:
-        file = pq.ParquetFile(opened(root).source(path))
+        with pq.ParquetFile(opened(root).source(path)) as file:
+            return _matching(file, path, partition, columns, value)
     except FileNotFoundError:
         found.gone.append(path)
+    except (OSError, pa.ArrowInvalid):
+        found.unread.append(path)
+    return []
+
+
+def _matching(file: pq.ParquetFile, path: str, partition: int, columns: Collection[str], value: str) -> list[Row]:
+    keys = file.read(columns=list(columns))
+    mask = None
+    for column in columns:
+        same = pc.fill_null(pc.equal(keys[column], value), False)
+        mask = same if mask is None else pc.or_(mask, same)
+    if not pc.any(mask).as_py():
         return []
-    with file:
-        keys = file.read(columns=list(columns))
-        mask = None
-        for column in columns:
-            same = pc.fill_null(pc.equal(keys[column], value), False)
-            mask = same if mask is None else pc.or_(mask, same)
-        if not pc.any(mask).as_py():
-            return []
-        rows = file.read(columns=COLUMNS).filter(mask).to_pylist()
+    rows = file.read(columns=COLUMNS).filter(mask).to_pylist()
     return [
         Row(
             row["event_id"], row["revision"], row["alert_uuid"], row["short_id"], row["received_at"],

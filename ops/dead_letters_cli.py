@@ -53,16 +53,18 @@ def redrive(
     since: Since = "",
     until: Until = "",
     letter: Letters = None,
+    to: Annotated[str, typer.Option(help="Give targets' letters to this target instead, as after a rename.")] = "",
     yes: Yes = False,
 ) -> None:
     """Send letters again, each once: those of the stream back to raw, those of a target to that target alone.
 
-    Without --yes it only says what would go where. Correct the cause first, or they come back.
+    Without --yes it only says what would go where. Correct the cause first, or they come back. Letters of a target that the
+    rules do not have stay where they are.
     """
     from ops import dead_letters
 
     wanted = _wanted(stage, target, reason, alert, since, until, letter)
-    raise typer.Exit(dead_letters.settle(KafkaSettings(), wanted, "redriven", yes=yes))
+    raise typer.Exit(dead_letters.settle(KafkaSettings(), wanted, "redriven", yes=yes, to=to))
 
 
 @app.command()

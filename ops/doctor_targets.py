@@ -9,12 +9,13 @@ from pydantic import SecretStr
 
 from events.errors import NotReady
 from ops import trial_card
-from ops.findings import Asked, Finding, failed, skipped, well
+from ops.findings import Asked, Finding, failed, skipped, warning, well
 from sinks import egress, shelf
 from sinks.destination import Delivered, Gone, Unavailable, Undeliverable
 from sinks.main import load
 from sinks.outlet import DEADLINE
 from sinks.rules import Target
+from sinks.rules_remarks import few_hear
 from sinks.settings import SinksSettings
 from stream.settings import SekoiaSettings
 
@@ -28,6 +29,9 @@ async def look(asked: Asked) -> AsyncIterator[Finding]:
     except NotReady as error:
         yield _no_rules(str(error))
         return
+    if said := few_hear(rules):
+        found, _, advice = said.partition(": ")
+        yield warning("targets.operators", found, f"{advice} in the rules file (docs/watch.md).")
     for target in rules.targets.values():
         check = f"target.{target.name}"
         if trouble := await _way(target):

@@ -29,6 +29,7 @@ from sinks import health
 from sinks.main import DEFAULT_RULES, load
 from sinks.reload import Reload
 from sinks.rules import Rules
+from sinks.rules_remarks import few_hear
 from sinks.settings import SinksSettings
 from stream.settings import SekoiaSettings
 
@@ -42,7 +43,10 @@ def run() -> None:
     """
     settings, kafka, sinks = WatchSettings(), KafkaSettings(), SinksSettings()
     kafka.client_options()  # what is wrong with them is said now
-    watch = Watch(settings, kafka, load(sinks), Memory.load(settings.folder))
+    rules = load(sinks)
+    if said := few_hear(rules):
+        log.warning("few_are_told", why=said)
+    watch = Watch(settings, kafka, rules, Memory.load(settings.folder))
     path = sinks.rules or DEFAULT_RULES
     watch.reload = Reload(path, watch.rules, []) if path.exists() else None
     health.serve(settings.admin_host, settings.admin_port, watch.health)

@@ -202,6 +202,20 @@ def test_a_redriven_letter_reaches_its_target_only_once_and_has_a_receipt(kafka_
     asyncio.run(scenario())
 
 
+def test_letters_of_a_target_that_the_rules_do_not_have_stay_or_go_to_another(kafka_settings, capsys, monkeypatch):
+    monkeypatch.setenv("TEAMS_WEBHOOK_URL", "https://example.invalid/hook")
+    asyncio.run(bury(kafka_settings, *[("sink", "soc", encode(event()))] * 3, ("sink", "teams", encode(event()))))
+    dead_letters.settle(kafka_settings, Wanted(), "redriven", yes=True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the rules have no target soc, so nobody would read what is sent to it" in said
+    assert "1 letters redriven" in said
+    with pytest.raises(NotReady, match="There is no target 'tems'"):
+        dead_letters.settle(kafka_settings, Wanted(), "redriven", yes=True, to="tems")
+    dead_letters.settle(kafka_settings, Wanted(), "redriven", yes=True, to="teams")
+    sent = asyncio.run(read(kafka_settings, Topics(kafka_settings.topic_prefix).redeliveries))
+    assert [dict(each.headers)["target"] for each in sent] == [b"teams"] * 4
+
+
 def test_the_commands_show_what_there_is_and_do_nothing_unasked(kafka_settings, capsys):
     async def scenario():
         await bury(

@@ -11,6 +11,7 @@ from events.topics import Topics
 from inbox.lag import Lags
 from ops import targets, watch_kafka
 from sinks import positions, relocation
+from sinks.redeliveries import GROUP
 
 pytestmark = pytest.mark.kafka
 
@@ -65,6 +66,25 @@ def test_a_target_that_left_the_rules_is_late_only_while_somebody_reads_for_it(k
         return [[lag.group for lag in lags] for lags in said], await groups(kafka_settings)
 
     assert asyncio.run(scenario()) == ([["soc"], ["gone", "soc"]], ["soc"])
+
+
+def test_a_name_is_kept_while_what_was_sent_again_waits_for_it(kafka_settings, enriched, capsys):
+    topic = Topics(kafka_settings.topic_prefix).redeliveries
+
+    async def scenario():
+        for name, place in (("soc", enriched), (f"soc.{GROUP}", topic)):
+            await positions.prepare(kafka_settings, name, place, "now")
+        async with AIOKafkaProducer(**kafka_settings.client_options(), acks="all") as producer:
+            for name in ("soc", "soc", "soc-teams", "mail"):
+                await producer.send_and_wait(topic, b"{}", b"a1", headers=[("target", name.encode())])
+
+    asyncio.run(scenario())
+    with pytest.raises(NotReady, match="2 records that were sent again wait for soc"):
+        targets.rename(kafka_settings, "soc", "soc-teams")
+    asyncio.run(relocation.reset(kafka_settings, f"soc.{GROUP}", topic, "now"))  # as when it has taken them
+    targets.rename(kafka_settings, "soc", "soc-teams")
+    assert "redrive --target soc --to soc-teams" in " ".join(capsys.readouterr().out.split())
+    assert asyncio.run(targets.sent_again(kafka_settings, "soc-teams")) == 1
 
 
 def test_a_name_that_has_a_place_or_an_old_one_without_is_refused(kafka_settings, enriched):

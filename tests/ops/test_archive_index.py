@@ -60,6 +60,14 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     assert search(tmp_path, "ALnobody").gone == [gone.path]
 
 
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    fill(tmp_path, 0, 1)
+    (cut_off, _) = fill(tmp_path, 1, 2)
+    (tmp_path / cut_off.path).write_bytes((tmp_path / cut_off.path).read_bytes()[:100])
+    assert search(tmp_path, "ALnobody").unread == [cut_off.path]
+    assert search(tmp_path, "AL0x0").rows
+
+
 def test_what_there_was_no_time_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, 0, 3)
 

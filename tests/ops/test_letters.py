@@ -13,7 +13,7 @@ from ops.dead_letters import safe
 from ops.dead_letters_cli import place
 from ops.letters import FATE, KEPT, LETTER, Box, Place, Wanted, grouped, leaving
 from ops.moments import moment
-from ops.redrive import can_redrive, route
+from ops.redrive import ANYWHERE, Way, route
 
 NOW = datetime(2026, 7, 29, 12, tzinfo=UTC)
 
@@ -99,7 +99,22 @@ def test_the_stream_s_letters_go_back_as_they_came_and_a_target_s_to_it_alone():
 
 def test_a_letter_of_the_archive_has_no_way_back():
     letters = box(record(0), record(1, target="archive"), record(2, stage="stream", target="")).open(Wanted())
-    assert [can_redrive(letter) for letter in letters] == [True, False, True]
+    assert [ANYWHERE.has(letter) for letter in letters] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("way", "redriven"),
+    [
+        (Way({"soc-teams"}), [False, False, True]),
+        (Way({"soc-teams"}, "soc-teams"), [True, False, True]),
+        (Way({"soc"}, "soc-teams"), [False, False, True]),
+    ],
+)
+def test_a_letter_of_a_target_that_is_no_more_stays_unless_another_gets_it(way, redriven):
+    letters = box(record(0), record(1, target="archive"), record(2, stage="stream", target="")).open(Wanted())
+    assert [way.has(letter) for letter in letters] == redriven
+    topics = SimpleNamespace(raw="t.raw.v1", redeliveries="t.redeliveries.v1")
+    assert dict(route(topics, record(0), "job", way.to)[1])["target"] == (way.to or "soc").encode()
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.binary())))
@@ -123,6 +138,12 @@ def test_moments_are_durations_ago_or_times(text, found):
 @pytest.mark.parametrize("text", ["yesterday", "", "24 hours"])
 def test_a_moment_that_is_none_is_told(text):
     with pytest.raises(typer.BadParameter, match="neither a duration"):
+        moment(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["9999999d", "99999999999999d"])
+def test_a_moment_before_the_calendar_is_told(text):
+    with pytest.raises(typer.BadParameter, match="before the year 1"):
         moment(text, NOW)
 
 
