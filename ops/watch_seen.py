@@ -29,6 +29,8 @@ class Look:
     """By target: why its canary is missed; empty while it is not."""
 
 
+WELL = Seen(bad=False)
+
 Tallies = dict[str, Tally]
 """Counters of the rooms and of the topics, by name: what the watch remembers of them from look to look."""
 
@@ -48,6 +50,8 @@ def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, See
                 # Several workers may tell of one thing: bad for one is bad.
                 if key not in found or said.bad:
                     found[key] = said
+    if found.get("api_key_refused", WELL).bad and "breaker_open" in found:
+        found["breaker_open"] = Seen(None)  # it is open because of the key, in the workers that only heard of it too
     if look.kafka:
         found |= _groups(look.kafka.lags or (), settings)
         missing = look.kafka.missing

@@ -64,6 +64,13 @@ def test_all_is_well():
             {"stream": "tocsin_stream_breaker_open 1.0\n", "stream-2": "tocsin_stream_breaker_open 0.0\n"},
             "breaker_open",
         ),
+        (
+            {
+                "stream": "tocsin_stream_breaker_open 1.0\ntocsin_stream_api_key_refused 1.0\n",
+                "stream-2": "tocsin_stream_breaker_open 1.0\ntocsin_stream_api_key_refused 0.0\n",
+            },
+            "api_key_refused",
+        ),
         ({"stream": "tocsin_catch_up_webhooks_silent 1.0\n"}, "webhooks_silent"),
         ({"kafka": KafkaSaid(Letters({0: 7}), (Lag("stream", 3, 400.0), Lag("soc", 3, 4.0)))}, "late/stream"),
         ({"kafka": KafkaSaid(Letters({0: 7}), (Lag("stream", 200_000, None),))}, "late/stream"),
