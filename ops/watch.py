@@ -93,7 +93,7 @@ class Watch:
             )
             await stack.enter_async_context(self._heartbeat)
             if (settings := self._settings).canary_url:
-                page = canary_page.create_page(canary.folder(settings.data), self.rules.targets)
+                page = canary_page.create_page(canary.folder(settings.data), lambda: self.rules.targets)
                 await stack.enter_async_context(canary_page.serving(page, settings.canary_host, settings.canary_port))
             self._stack = stack.pop_all()
         return self

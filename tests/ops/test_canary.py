@@ -137,7 +137,7 @@ def test_a_code_that_is_none_is_said(tmp_path, monkeypatch):
 
 def test_opening_the_link_proves_nothing_and_the_button_does(tmp_path):
     Record().sent(time.time(), "c0de").save(tmp_path, "soc-teams")
-    app = canary_page.create_page(tmp_path, ["soc-teams"])
+    app = canary_page.create_page(tmp_path, lambda: ["soc-teams"])
 
     def ask(method, path):
         async def run():
@@ -250,7 +250,7 @@ def test_what_is_due_is_sent_once_and_what_is_missed_is_known(tmp_path, asked):
 def test_the_page_is_served_beside_the_watch_and_a_taken_port_is_said(tmp_path):
     Record().sent(time.time(), "c0de").save(tmp_path, "soc-teams")
     port = plan.Ports.free().watch_admin
-    app = canary_page.create_page(tmp_path, ["soc-teams"])
+    app = canary_page.create_page(tmp_path, lambda: ["soc-teams"])
 
     async def run():
         async with canary_page.serving(app, "127.0.0.1", port):
