@@ -18,7 +18,7 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import canary, canary_page, watch_kafka, watch_pages
 from ops import watch_metrics as metrics
-from ops.conditions import CONDITIONS
+from ops.conditions import CONDITIONS, split
 from ops.doctor_sekoia import expiry
 from ops.heartbeat import Heartbeat
 from ops.watch_seen import Look, served
@@ -134,7 +134,7 @@ class Watch:
         self._looked = look.at
         metrics.LOOKED.set(look.at)
         metrics.UNTOLD.set(len(self.memory.untold))
-        await self._heartbeat.beat(time.monotonic(), well=not self.memory.raised and not self.memory.untold)
+        await self._heartbeat.beat(time.monotonic(), well=self._does_its_part())
 
     async def _look(self) -> Look:
         pages, said = await asyncio.gather(
@@ -158,6 +158,15 @@ class Watch:
             "untold": len(self.memory.untold),
             "last_look": self._looked,
         }
+
+    def _does_its_part(self) -> bool:
+        """Say whether people know of all that is raised, as far as anybody can say.
+
+        An outside alarm that lasted as long as what is raised would be silenced, and a host that dies with it.
+        """
+        in_trouble = {subject for condition, subject in map(split, self.memory.raised) if condition.of_target}
+        heard = not self.memory.raised or any(name not in in_trouble for name in self._teller.listeners())
+        return heard and not self.memory.untold
 
     def _save(self) -> None:
         """Write the state down, when it differs from what is written; what a full disk does not take is told all the same."""

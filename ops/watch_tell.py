@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
@@ -56,7 +57,7 @@ class Teller:
         """
         for change in list(untold):
             event = change.event(self._runbook)
-            wanted = [name for name in self._rules.targets if self._rules.decide(event, name).notify]
+            wanted = self._wanted(event)
             carried = [name for name in wanted if carries and name in served]
             await self._post(change, event, [name for name in wanted if name not in carried])
             waits = [name for name in wanted if name not in carried and name not in change.told]
@@ -70,6 +71,13 @@ class Teller:
                 # Who can be asked and does not take records carries nothing: nor what is still to be told in this look.
                 carries = False
                 await self._post(change, event, carried)
+
+    def listeners(self) -> list[str]:
+        """Return the targets that would be told of what is wrong with none of them."""
+        return self._wanted(Change("kafka_away", raised=True, since=0.0, at=time.time()).event())
+
+    def _wanted(self, event: EnrichedEvent) -> list[str]:
+        return [name for name in self._rules.targets if self._rules.decide(event, name).notify]
 
     async def _post(self, change: Change, event: EnrichedEvent, names: list[str]) -> None:
         for name in names:

@@ -77,6 +77,31 @@ def test_a_target_that_came_by_a_reload_can_be_confirmed(tmp_path):
     assert asyncio.run(run()) == (404, 200)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "carries", "beats"),
+    [
+        ("soc", True, ["/beat"]),  # told, and not to whom it is about
+        ("ops-chat", True, []),  # nobody else is told, and this one may show nothing
+        ("soc", False, []),  # waits to be told
+    ],
+)
+def test_the_heart_beats_when_what_is_wrong_is_told(tmp_path, monkeypatch, asked, wrong, carries, beats):
+    async def kafka(*_):
+        return KafkaSaid(None, ()) if carries else None
+
+    async def written(*_):
+        return True
+
+    monkeypatch.setattr(watch_kafka, "look", kafka)
+    monkeypatch.setattr("ops.watch_tell.Teller._write", written)
+    asked.answers = [Answer(200, {})]
+    watch = make(tmp_path, heartbeat_url="http://127.0.0.1:9/beat")
+    watch._canaries.missed = lambda: {wrong: "It was not accepted"}
+    looks(watch, 2)
+    assert f"canary_missed/{wrong}" in watch.memory.raised
+    assert [request.path for request in asked.requests if request.path == "/beat"] == beats
+
+
 def test_missing_topics_end_nothing_and_are_told_past_kafka(watch, monkeypatch, asked):
     async def lost(*_):
         return KafkaSaid(None, None, [each.name for each in contract(KAFKA)])

@@ -180,7 +180,7 @@ def beats(asked, url, *, well, at=(0.0,), status=200):
     return [(request.path, request.query) for request in asked.requests]
 
 
-def test_the_heart_beats_only_while_all_is_well_and_no_faster_than_agreed(asked):
+def test_the_heart_beats_only_while_the_watch_does_its_part_and_no_faster_than_agreed(asked):
     assert (
         beats(asked, "http://127.0.0.1:9/ping/abc?x=1", well=True, at=(0.0, 30.0, 60.0)) == [("/ping/abc", "x=1")] * 2
     )
