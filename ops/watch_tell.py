@@ -60,7 +60,7 @@ class Teller:
             wanted = self._wanted(event)
             carried = [name for name in wanted if carries and name in served]
             await self._post(change, event, [name for name in wanted if name not in carried])
-            waits = [name for name in wanted if name not in carried and name not in change.told]
+            waits = {*wanted}.difference(carried, change.told, change.refused)
             # Whom Kafka serves must not wait for one that cannot be told at all: that one's sink tells it when it is back.
             if not carries or (waits and not carried):
                 continue
@@ -81,9 +81,14 @@ class Teller:
 
     async def _post(self, change: Change, event: EnrichedEvent, names: list[str]) -> None:
         for name in names:
-            if await self._direct.post(self._rules.targets[name], event):
-                change.told.append(name)
-                self._save()
+            if name in change.refused:
+                continue
+            outcome = await self._direct.post(self._rules.targets[name], event)
+            if outcome == "later":
+                continue
+            (change.told if outcome == "told" else change.refused).append(name)
+            self._save()
+            if outcome == "told":
                 metrics.TOLD.labels("direct").inc()
                 log.info("operator_told", target=name, event_id=change.id, way="direct")
 
