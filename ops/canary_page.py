@@ -5,7 +5,7 @@ import contextlib
 import html
 import socket
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
 
 import structlog
@@ -33,11 +33,11 @@ button{{font:inherit;padding:.6rem 1.2rem;cursor:pointer}}</style></head><body>{
 log = structlog.get_logger()
 
 
-def create_page(folder: Path, targets: Collection[str]) -> Starlette:
-    """Return the app; it knows the codes of the last canary of each target, by their hashes."""
+def create_page(folder: Path, targets: Callable[[], Collection[str]]) -> Starlette:
+    """Return the app; it knows the codes of the last canary of each target there is at that moment, by their hashes."""
 
     async def show(request: Request) -> HTMLResponse:
-        target = _known(folder, targets, request)
+        target = _known(folder, targets(), request)
         if target is None:
             return _page("<h1>Not known</h1><p>It was confirmed already, or a newer canary has come since.</p>", 404)
         name = html.escape(target)
@@ -47,7 +47,7 @@ def create_page(folder: Path, targets: Collection[str]) -> Starlette:
         )
 
     async def confirm(request: Request) -> HTMLResponse:
-        target = _known(folder, targets, request)
+        target = _known(folder, targets(), request)
         if target is None:
             return _page("<h1>Not known</h1><p>It was confirmed already, or a newer canary has come since.</p>", 404)
         try:

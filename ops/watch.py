@@ -18,7 +18,7 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import canary, canary_page, watch_kafka, watch_pages
 from ops import watch_metrics as metrics
-from ops.conditions import CONDITIONS
+from ops.conditions import CONDITIONS, split
 from ops.doctor_sekoia import expiry
 from ops.heartbeat import Heartbeat
 from ops.watch_seen import Look, served
@@ -93,7 +93,7 @@ class Watch:
             )
             await stack.enter_async_context(self._heartbeat)
             if (settings := self._settings).canary_url:
-                page = canary_page.create_page(canary.folder(settings.data), self.rules.targets)
+                page = canary_page.create_page(canary.folder(settings.data), lambda: self.rules.targets)
                 await stack.enter_async_context(canary_page.serving(page, settings.canary_host, settings.canary_port))
             self._stack = stack.pop_all()
         return self
@@ -134,11 +134,12 @@ class Watch:
         self._looked = look.at
         metrics.LOOKED.set(look.at)
         metrics.UNTOLD.set(len(self.memory.untold))
-        await self._heartbeat.beat(time.monotonic(), well=not self.memory.raised and not self.memory.untold)
+        await self._heartbeat.beat(time.monotonic(), well=self._does_its_part())
 
     async def _look(self) -> Look:
         pages, said = await asyncio.gather(
-            watch_pages.fetch(self._http, self._rooms), watch_kafka.look(self._kafka, self.rules.targets)
+            watch_pages.fetch(self._http, self._rooms),
+            watch_kafka.look(self._kafka, self.rules.targets, self.memory.letters),
         )
         self._settings.data.mkdir(parents=True, exist_ok=True)
         return Look(
@@ -157,6 +158,15 @@ class Watch:
             "untold": len(self.memory.untold),
             "last_look": self._looked,
         }
+
+    def _does_its_part(self) -> bool:
+        """Say whether people know of all that is raised, as far as anybody can say.
+
+        An outside alarm that lasted as long as what is raised would be silenced, and a host that dies with it.
+        """
+        in_trouble = {subject for condition, subject in map(split, self.memory.raised) if condition.of_target}
+        heard = not self.memory.raised or any(name not in in_trouble for name in self._teller.listeners())
+        return heard and not self.memory.untold
 
     def _save(self) -> None:
         """Write the state down, when it differs from what is written; what a full disk does not take is told all the same."""

@@ -9,6 +9,7 @@ from ops.conditions import Seen, key_of
 from ops.doctor_sekoia import SOON
 from ops.episodes import Tally
 from ops.watch_kafka import KafkaSaid
+from ops.watch_letters import Letters
 from ops.watch_pages import Page, Pages
 from ops.watch_settings import WatchSettings
 
@@ -27,6 +28,8 @@ class Look:
     overdue: Mapping[str, str] = field(default_factory=dict)
     """By target: why its canary is missed; empty while it is not."""
 
+
+WELL = Seen(bad=False)
 
 Tallies = dict[str, Tally]
 """Counters of the rooms and of the topics, by name: what the watch remembers of them from look to look."""
@@ -47,12 +50,14 @@ def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, See
                 # Several workers may tell of one thing: bad for one is bad.
                 if key not in found or said.bad:
                     found[key] = said
+    if found.get("api_key_refused", WELL).bad and "breaker_open" in found:
+        found["breaker_open"] = Seen(None)  # it is open because of the key, in the workers that only heard of it too
     if look.kafka:
         found |= _groups(look.kafka.lags or (), settings)
         missing = look.kafka.missing
         found[key_of("topics_missing")] = Seen(bool(missing), f"Not there: {', '.join(missing)}" if missing else "")
         if (letters := look.kafka.letters) is not None:
-            found[key_of("dead_letter")] = _grew("letters", letters, tallies, look.at, settings, "offsets written")
+            found[key_of("dead_letter")] = _buried(letters, tallies, look.at, settings)
     low = look.free_here < settings.disk_free
     found[key_of("disk_low", "data")] = Seen(low, f"{look.free_here / 1e9:.1f} GB left where TOCSIN_DATA is")
     if look.key_ends:
@@ -164,10 +169,11 @@ def _groups(lags: Sequence[Lag], settings: WatchSettings) -> dict[str, Seen]:
     }
 
 
-def _grew(name: str, value: float, tallies: Tallies, now: float, settings: WatchSettings, what: str) -> Seen:
+def _buried(letters: Letters, tallies: Tallies, now: float, settings: WatchSettings) -> Seen:
     window = settings.window.total_seconds()
-    tally = tallies[name] = tallies.get(name, Tally()).take(value, now, within=window)
-    return Seen(tally.lately(now, window) > 0, f"{value:,.0f} {what} so far")
+    before = tallies.get("letters", Tally(0.0))
+    tally = tallies["letters"] = before.take((before.last or 0.0) + len(letters.new), now, within=window)
+    return Seen(tally.lately(now, window) > 0, str(letters))
 
 
 def served(pages: Iterable[Page | None]) -> set[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
@@ -56,10 +57,10 @@ class Teller:
         """
         for change in list(untold):
             event = change.event(self._runbook)
-            wanted = [name for name in self._rules.targets if self._rules.decide(event, name).notify]
+            wanted = self._wanted(event)
             carried = [name for name in wanted if carries and name in served]
             await self._post(change, event, [name for name in wanted if name not in carried])
-            waits = [name for name in wanted if name not in carried and name not in change.told]
+            waits = {*wanted}.difference(carried, change.told, change.refused)
             # Whom Kafka serves must not wait for one that cannot be told at all: that one's sink tells it when it is back.
             if not carries or (waits and not carried):
                 continue
@@ -71,11 +72,23 @@ class Teller:
                 carries = False
                 await self._post(change, event, carried)
 
+    def listeners(self) -> list[str]:
+        """Return the targets that would be told of what is wrong with none of them."""
+        return self._wanted(Change("kafka_away", raised=True, since=0.0, at=time.time()).event())
+
+    def _wanted(self, event: EnrichedEvent) -> list[str]:
+        return [name for name in self._rules.targets if self._rules.decide(event, name).notify]
+
     async def _post(self, change: Change, event: EnrichedEvent, names: list[str]) -> None:
         for name in names:
-            if await self._direct.post(self._rules.targets[name], event):
-                change.told.append(name)
-                self._save()
+            if name in change.refused:
+                continue
+            outcome = await self._direct.post(self._rules.targets[name], event)
+            if outcome == "later":
+                continue
+            (change.told if outcome == "told" else change.refused).append(name)
+            self._save()
+            if outcome == "told":
                 metrics.TOLD.labels("direct").inc()
                 log.info("operator_told", target=name, event_id=change.id, way="direct")
 

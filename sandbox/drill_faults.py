@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from events.topics import Topics
 from sandbox.drill_rooms import (
@@ -66,9 +67,21 @@ async def _target_gone(site: Site) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _dead_letter(site: Site) -> AsyncIterator[None]:
     """Write what is no webhook to the raw topic, as nobody but us should: the stream buries it."""
-    async with AIOKafkaProducer(**site.kafka.client_options()) as producer:
-        await producer.send_and_wait(Topics(site.kafka.topic_prefix).raw, b"\xff not a webhook", key=b"drill")
+    while not await _written(site, b"\xff not a webhook"):
+        await asyncio.sleep(0.5)  # another drill has its hands on the broker
     yield
+
+
+async def _written(site: Site, value: bytes) -> bool:
+    producer = AIOKafkaProducer(**site.kafka.client_options())
+    try:
+        await producer.start()
+        await producer.send_and_wait(Topics(site.kafka.topic_prefix).raw, value, key=b"drill")
+    except KafkaError:
+        return False
+    finally:
+        await producer.stop()
+    return True
 
 
 @asynccontextmanager

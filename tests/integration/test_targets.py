@@ -49,14 +49,14 @@ def test_a_target_that_left_the_rules_is_late_only_while_somebody_reads_for_it(k
     async def scenario():
         for name in ("soc", "gone"):
             await positions.prepare(kafka_settings, name, enriched, "earliest")
-        said = [(await watch_kafka.look(kafka_settings, ["soc"])).lags]
+        said = [(await watch_kafka.look(kafka_settings, ["soc"], {})).lags]
         consumer = positions.client(kafka_settings, "gone")
         consumer.subscribe([enriched])
         await consumer.start()
         try:
             while not consumer.assignment():
                 await asyncio.sleep(0.05)
-            said.append((await watch_kafka.look(kafka_settings, ["soc"])).lags)
+            said.append((await watch_kafka.look(kafka_settings, ["soc"], {})).lags)
             with pytest.raises(NotReady, match="gone is running"):
                 await relocation.forget(kafka_settings, "gone")
         finally:

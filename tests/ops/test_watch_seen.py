@@ -11,6 +11,7 @@ from events.errors import NotReady
 from inbox.lag import Lag
 from ops.conditions import CONDITIONS, PAGE
 from ops.watch_kafka import KafkaSaid
+from ops.watch_letters import Letters
 from ops.watch_pages import Page
 from ops.watch_seen import Look, seen, served
 from ops.watch_settings import WatchSettings
@@ -18,7 +19,7 @@ from ops.watch_store import Memory
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = WatchSettings(_env_file=None)
-CALM = KafkaSaid(0, ())
+CALM = KafkaSaid(Letters({0: 7}), ())
 NOW = datetime(2026, 8, 1, tzinfo=UTC).timestamp()
 SINK = 'tocsin_sink_paused{target="soc"} 0.0\ntocsin_sink_unavailable{target="soc"} 0.0\n'
 INGEST = "tocsin_ingest_spool_open 0.0\ntocsin_ingest_spool_events 0.0\ntocsin_ingest_spool_disk_free_bytes 5e10\n"
@@ -63,9 +64,16 @@ def test_all_is_well():
             {"stream": "tocsin_stream_breaker_open 1.0\n", "stream-2": "tocsin_stream_breaker_open 0.0\n"},
             "breaker_open",
         ),
+        (
+            {
+                "stream": "tocsin_stream_breaker_open 1.0\ntocsin_stream_api_key_refused 1.0\n",
+                "stream-2": "tocsin_stream_breaker_open 1.0\ntocsin_stream_api_key_refused 0.0\n",
+            },
+            "api_key_refused",
+        ),
         ({"stream": "tocsin_catch_up_webhooks_silent 1.0\n"}, "webhooks_silent"),
-        ({"kafka": KafkaSaid(0, (Lag("stream", 3, 400.0), Lag("soc", 3, 4.0)))}, "late/stream"),
-        ({"kafka": KafkaSaid(0, (Lag("stream", 200_000, None),))}, "late/stream"),
+        ({"kafka": KafkaSaid(Letters({0: 7}), (Lag("stream", 3, 400.0), Lag("soc", 3, 4.0)))}, "late/stream"),
+        ({"kafka": KafkaSaid(Letters({0: 7}), (Lag("stream", 200_000, None),))}, "late/stream"),
         ({"key_ends": datetime.fromtimestamp(NOW, UTC) + timedelta(days=13)}, "api_key_expiring"),
         ({"overdue": {"soc": "nobody confirmed it"}}, "canary_missed/soc"),
     ],
@@ -77,7 +85,6 @@ def test_each_trouble_is_one_condition(wrong, key):
 @pytest.mark.parametrize(
     ("before", "after", "key"),
     [
-        ({"kafka": KafkaSaid(7, ())}, {"kafka": KafkaSaid(9, ())}, "dead_letter"),
         (
             {},
             {"ingest": INGEST + 'tocsin_ingest_rejected_total{reason="not_published"} 2.0\n'},
@@ -89,6 +96,21 @@ def test_each_trouble_is_one_condition(wrong, key):
 def test_what_is_counted_is_bad_when_it_grows(before, after, key):
     assert bad(look(**before), look(NOW + 5, **after)) == {key}
     assert bad(look(**after), look(NOW + 5, **after)) == set()  # of old: the watch has just begun to look
+
+
+def test_letters_are_told_by_their_causes_for_a_while_through_a_restart():
+    causes = ["stream (malformed)", *["sink soc (HTTP 400)"] * 2, "sink lab (HTTP 404)", "archive (too long)"]
+    buried = KafkaSaid(Letters({0: 12}, causes), ())
+    memory = Memory()
+    assert memory.take(look(), SETTINGS) == []
+    (change,) = memory.take(look(NOW + 5, kafka=buried), SETTINGS)
+    assert (change.key, change.raised) == ("dead_letter", True)
+    assert change.detail == "2 by sink soc (HTTP 400), 1 by stream (malformed), 1 by sink lab (HTTP 404), others"
+    memory.save(Path("memory"), memory.encoded())
+    memory = Memory.load(Path("memory"))
+    assert memory.letters == {0: 12}
+    looks = [look(NOW + at) for at in (10, 800, 910, 980)]
+    assert [[change.raised for change in memory.take(each, SETTINGS)] for each in looks] == [[], [], [], [False]]
 
 
 def test_rules_that_were_put_right_are_right():
