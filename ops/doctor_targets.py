@@ -34,14 +34,14 @@ async def look(asked: Asked) -> AsyncIterator[Finding]:
         yield warning("targets.operators", found, f"{advice} in the rules file (docs/watch.md).")
     for target in rules.targets.values():
         check = f"target.{target.name}"
-        if trouble := await _way(target):
+        host, port, secure = _host(target)
+        if trouble := await _way(host, port, secure=secure):
             yield failed(check, trouble[0], trouble[1])
         elif asked.send:
             yield await _send(check, target)
         else:
-            yield skipped(
-                check, f"type {target.type}; its host may be reached, nothing was sent.", "--send sends a test."
-            )
+            reach = "its host may be reached" if host else "it names no host to look at"
+            yield skipped(check, f"type {target.type}; {reach}, nothing was sent.", "--send sends a test.")
 
 
 def _no_rules(sentence: str) -> Finding:
@@ -52,9 +52,8 @@ def _no_rules(sentence: str) -> Finding:
     return failed("targets.rules", sentence.rstrip("."), _RULES)
 
 
-async def _way(target: Target) -> tuple[str, str] | None:
-    """Return why the target's host cannot be reached as the sink would, and what to do; None when it can, or has none."""
-    host, port, secure = _host(target)
+async def _way(host: str, port: int, *, secure: bool) -> tuple[str, str] | None:
+    """Return why a host cannot be reached as the sink would, and what to do; None when it can, or there is none."""
     if not host:
         return None
     try:
@@ -67,12 +66,16 @@ async def _way(target: Target) -> tuple[str, str] | None:
 
 
 def _host(target: Target) -> tuple[str, int, bool]:
-    url = getattr(target.settings, "url", None)
-    if isinstance(url, SecretStr):
-        parts = urlsplit(url.get_secret_value())
-        secure = parts.scheme == "https"
-        return parts.hostname or "", parts.port or (443 if secure else 80), secure
-    return getattr(target.settings, "server", ""), getattr(target.settings, "port", 0), True
+    """Return host and port by the settings a type has: an address, a mail server, or a service's API."""
+    settings = target.settings
+    if server := getattr(settings, "server", ""):
+        return server, getattr(settings, "port", 0), True
+    for url in (getattr(settings, "url", None), getattr(settings, "api", None)):
+        if isinstance(url, SecretStr):
+            parts = urlsplit(url.get_secret_value())
+            secure = parts.scheme == "https"
+            return parts.hostname or "", parts.port or (443 if secure else 80), secure
+    return "", 0, True
 
 
 async def _send(check: str, target: Target) -> Finding:
