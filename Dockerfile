@@ -57,7 +57,7 @@ COPY --from=inbox-built /opt/tocsin /opt/tocsin
 CMD ["inbox"]
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8085/healthz', timeout=2)"]
 
-# What looks after the rooms: the watch, or with another command the catch-up, the canaries, the doctor.
+# What looks after the rooms: the watch, or with another command any verb (doctor, why, replay, catch-up) but the sandbox's.
 FROM source AS ops-built
 RUN pip install ".[ops]"
 FROM room AS ops

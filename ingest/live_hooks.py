@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -31,6 +32,7 @@ class LiveHooks:
         self._fixed = Hooks({}) if self._path and not text else Hooks.parse(text, settings.networks)
         self._seen: tuple[int, ...] = ()
         self._hooks = self._fixed
+        self._told: Callable[[list[str]], None] = lambda _: None
         if self._path:
             self._seen = _state(self._path)
             self._hooks = self._fixed + _read(self._path)
@@ -41,6 +43,11 @@ class LiveHooks:
     def names(self) -> list[str]:
         """The hooks' names."""
         return self._hooks.names
+
+    def tell(self, told: Callable[[list[str]], None]) -> None:
+        """Tell the hooks' names, now and whenever the file was read again."""
+        self._told = told
+        told(self.names)
 
     def find(self, token: str, scope: Scope) -> Hook | None:
         """Return the hook the token opens to this sender."""
@@ -60,6 +67,7 @@ class LiveHooks:
             log.error("hooks_not_read", reason=str(error))
         else:
             log.info("hooks_read", hooks=self.names)
+            self._told(self.names)
 
     async def follow(self) -> None:
         """Read the file whenever it changes, for ever."""

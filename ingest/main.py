@@ -66,6 +66,7 @@ async def serve(
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)  # when it was started, among others
     metrics = IngestMetrics(registry)
+    hooks.tell(metrics.hooks)
     async with durable(settings, kafka, metrics) as found:
         webhooks = Webhooks(hooks, found.publisher, metrics)
         public = PublicServer(settings, webhooks, metrics, most_connections(settings.max_connections))

@@ -2,7 +2,7 @@
 
 import bisect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -70,6 +70,11 @@ class IngestMetrics:
         self.spool_disk_free = Gauge(
             "tocsin_ingest_spool_disk_free_bytes", "What the disk of the spool has left.", registry=registry
         )
+
+    def hooks(self, names: Iterable[str]) -> None:
+        """Show a hook before its first webhook: what is not there is not silent, and nobody would be told of its silence."""
+        for name in names:
+            self._by_hook[name] = self._accepted.labels(name)
 
     def accepted(self, hook: str, seconds: float) -> None:
         """Count a webhook that was durable after so many seconds."""

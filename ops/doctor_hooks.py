@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from events.errors import NotReady
+from inbox import rooms
 from ingest.answers import ACCEPTED, NOT_FOUND
 from ingest.hooks import MIN_TOKEN
 from ingest.settings import IngestSettings
+from ops import elsewhere
 from ops.findings import Asked, Finding, failed, skipped, warning, well
 
 TIMEOUT = 10.0
@@ -26,14 +28,16 @@ _HOW = "put a reverse proxy with a certificate before ingest, or for a first try
 
 
 async def look(asked: Asked) -> AsyncIterator[Finding]:
-    """Ask the private port on this machine, then knock from outside with a token nobody has."""
+    """Ask ingest's private port, on this machine or where it runs, then knock from outside with a token nobody has."""
     settings = IngestSettings()
     here = f"{'https' if settings.tls_cert else 'http'}://{settings.host}:{settings.port}"
-    yield await _room(settings)
+    if away := elsewhere.ingest():
+        here = f"port {settings.port} of ingest"
+    yield await (_room_elsewhere(away) if away else _room(settings))
     if not asked.url:
         yield skipped(
             "hook.reach",
-            f"ingest listens at {here}, which is not looked at from outside.",
+            f"whether the world reaches {here} is not looked at.",
             f"run `tocsin doctor --url https://YOUR-ADDRESS`. No address yet: {_HOW}",
         )
         return
@@ -60,7 +64,24 @@ async def _room(settings: IngestSettings) -> Finding:
         )
     if answer.is_success:
         return well("ingest.health", f"it runs at {where} and is ready.")
-    reason = str(said.get("reason"))[:200] if isinstance(said, dict) else "it does not say why"
+    return _not_ready(str(said.get("reason"))[:200] if isinstance(said, dict) else "it does not say why")
+
+
+async def _room_elsewhere(address: str) -> Finding:
+    async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
+        answer = await rooms.ask(client, address)
+    if answer.silent:
+        return failed(
+            "ingest.health",
+            f"{answer.silent} of {answer.asked} at {address} do not answer",
+            "look at its container's log; if it runs at another place, correct WATCH_ROOMS.",
+        )
+    if answer.not_ready:
+        return _not_ready(answer.not_ready)
+    return well("ingest.health", f"all {answer.asked} at {address} are ready.")
+
+
+def _not_ready(reason: str) -> Finding:
     return failed(
         "ingest.health", f"it is not ready: {reason}", "what it names stands in the other checks; it goes on by itself."
     )
@@ -174,5 +195,11 @@ async def _post(base: str, settings: IngestSettings) -> Finding:
 
 
 async def _send(base: str, token: str, body: bytes) -> httpx.Response:
-    async with asyncio.timeout(2 * TIMEOUT), httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client:
-        return await client.post(f"{base}/hooks/{token}", content=body, headers={"Content-Type": "application/json"})
+    """Post; who answers by drops for longer than a while counts as one who does not answer. Raises httpx.TransportError."""
+    try:
+        async with asyncio.timeout(2 * TIMEOUT), httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client:
+            return await client.post(
+                f"{base}/hooks/{token}", content=body, headers={"Content-Type": "application/json"}
+            )
+    except TimeoutError as error:
+        raise httpx.ReadTimeout(f"no end within {2 * TIMEOUT:.0f} s") from error

@@ -25,6 +25,11 @@ from ops.topic_shape import ENOUGH
 WITHIN = 8.0
 """Seconds for one address to answer."""
 
+SAID = 3.0
+"""Seconds in which a broker says that it wants a certificate; one that wants none says nothing and waits."""
+
+_TURNED_AWAY = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "HANDSHAKE_FAILURE")
+
 FETCH, DESCRIBE_TRANSACTIONS = 1, 65
 """Numbers of requests; which of them a broker knows, and since which version, tells its own."""
 FETCH_OF_4_0 = 4
@@ -72,6 +77,9 @@ async def _ask(
                 connection.close()
     except (OSError, KafkaError) as error:  # TimeoutError is an OSError
         trouble = await _unreachable(host, int(port))
+        tls = kafka.security_protocol.endswith("SSL") and not trouble
+        if tls and (alert := await asyncio.to_thread(_asks_for_certificate, host, int(port))):
+            return _no_certificate(address, alert), {}
         return _why(kafka, address, error, trouble, speaks_tls=not trouble and await _speaks_tls(host, int(port))), {}
     return _version(address, connection), {broker[0]: (broker[1], broker[2]) for broker in metadata.brokers}
 
@@ -152,12 +160,39 @@ async def _unreachable(host: str, port: int) -> str:
     return ""
 
 
-async def _speaks_tls(host: str, port: int) -> bool:
+def _asks_for_certificate(host: str, port: int) -> str:
+    """Return by what alert a broker turns a client away that shows no certificate of its own, "" where it does not.
+
+    On a blocking socket: asyncio does not pass on the alert that TLS 1.3 sends after the handshake.
+    """
+    try:
+        with socket.create_connection((host, port), SAID) as plain, _any().wrap_socket(plain) as connection:
+            connection.recv(1)
+    except ssl.SSLError as error:
+        return error.reason if error.reason and error.reason.endswith(_TURNED_AWAY) else ""
+    except OSError:  # it says nothing, and waits for us
+        return ""
+    return ""
+
+
+def _no_certificate(address: str, alert: str) -> Finding:
+    return failed(
+        "kafka.authentication",
+        f"{address} ends TLS ({alert}), as one does that asks its clients for a certificate; tocsin has none to show",
+        "name a listener that asks for user and password instead (SASL_SSL), or set ssl.client.auth=none for this one.",
+    )
+
+
+def _any() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # only to hear whether it answers at all
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # only to hear whether and what it answers
+    return context
+
+
+async def _speaks_tls(host: str, port: int) -> bool:
     try:
         async with asyncio.timeout(WITHIN):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
+            _, writer = await asyncio.open_connection(host, port, ssl=_any())
     except OSError:
         return False
     await _close(writer)

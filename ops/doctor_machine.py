@@ -8,9 +8,9 @@ from pathlib import Path
 
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
-from ops.findings import Asked, Finding, failed, warning, well
+from ops import elsewhere
+from ops.findings import Asked, Finding, failed, skipped, warning, well
 from sinks.archive.settings import ArchiveSettings
-from sinks.archive.storage import Folder
 from stream.settings import StreamSettings
 
 GB = 1024**3
@@ -23,15 +23,20 @@ OTHER_FILES = 256
 
 
 async def look(_asked: Asked) -> AsyncIterator[Finding]:
-    """Look at the folder of each room, whether or not it is there yet."""
+    """Look at the folder of each room, whether or not it is there yet; where the rooms run elsewhere, so do their disks."""
+    if elsewhere.ingest():
+        yield skipped(
+            "machine.disk", "the rooms run elsewhere (WATCH_ROOMS): the watch tells when a disk of theirs is low."
+        )
+        return
     ingest = IngestSettings()
     spool = ingest.spool_folder()
     wanted = max(ingest.spool_bytes - _size(spool), ROOM)
-    archive = ArchiveSettings().store()
+    archive = ArchiveSettings().folder()
     folders = [
         ("the spool", spool, wanted, "INGEST_SPOOL elsewhere, or INGEST_SPOOL_BYTES lower"),
         ("the stream", StreamSettings().data.absolute(), ROOM // 10, "STREAM_DATA elsewhere"),
-        *([("the archive", archive.root, ROOM, "ARCHIVE_URL elsewhere")] if isinstance(archive, Folder) else []),
+        *([("the archive", archive, ROOM, "ARCHIVE_URL elsewhere")] if archive else []),
         ("the bell", InboxSettings().path().absolute().parent, ROOM, "INBOX_DATABASE elsewhere"),
     ]
     for name, folder, bytes_, setting in folders:

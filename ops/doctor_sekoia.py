@@ -39,6 +39,7 @@ async def look(_asked: Asked) -> AsyncIterator[Finding]:
         yield failed(
             "sekoia.key", "SEKOIA_API_KEY is not set", "run `tocsin connect`, or set it; `tocsin up` goes without."
         )
+        yield _clock(None)
         return
     async with share(settings, KafkaSettings()) as pace:
         async for finding in _look(settings, pace):
@@ -48,8 +49,14 @@ async def look(_asked: Asked) -> AsyncIterator[Finding]:
 async def _look(settings: SekoiaSettings, pace: Share) -> AsyncIterator[Finding]:
     try:
         found = await tenant.look(settings, pace)
+    except tenant.Refused as error:
+        apart = _between(error.answer, time.time())
+        yield _refused(str(error))
+        yield _clock(apart)  # by that answer: another question would count as another error
+        return
     except NotReady as error:
         yield _refused(str(error))
+        yield _clock(None)
         return
     yield well(
         "sekoia.key",
@@ -57,7 +64,10 @@ async def _look(settings: SekoiaSettings, pace: Share) -> AsyncIterator[Finding]
     )
     if (end := expiry(settings.api_key.get_secret_value())) and (left := end - datetime.now(UTC)) < SOON:
         yield warning("sekoia.expiry", f"the key ends in {left / timedelta(days=1):.0f} days, on {end:%Y-%m-%d}", _KEY)
-    yield await _clock(settings, pace)
+    apart = await _apart(settings, pace)
+    if apart is not None and apart:
+        apart = await _apart(settings, pace)  # one answer may have been held up on its way
+    yield _clock(apart)
     yield await _list(settings, StreamSettings(), pace)
 
 
@@ -78,12 +88,9 @@ def expiry(key: str) -> datetime | None:
         return None
 
 
-async def _clock(settings: SekoiaSettings, pace: Share) -> Finding:
-    apart = await _apart(settings, pace)
-    if apart is not None and apart:
-        apart = await _apart(settings, pace)  # one answer may have been held up on its way
+def _clock(apart: float | None) -> Finding:
     if apart is None:
-        return skipped("machine.clock", "not compared: the vendor's answer has no time.")
+        return skipped("machine.clock", "not compared: the vendor told no time.")
     if not apart:
         return well("machine.clock", "it agrees with the vendor's.")
     way = "ahead of" if apart > 0 else "behind"
@@ -95,11 +102,17 @@ async def _apart(settings: SekoiaSettings, pace: Share) -> float | None:
     try:
         async with tenant.client(settings, pace) as client:
             answer = await client.get("/v1/me")
-        after = time.time()
-        before = after - answer.elapsed.total_seconds()  # without the wait for our turn
-        theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() + 0.5  # it has whole seconds
-    except (httpx.HTTPError, ValueError, NotReady):
+    except (httpx.HTTPError, NotReady):
         return None
+    return _between(answer, time.time())
+
+
+def _between(answer: httpx.Response, after: float) -> float | None:
+    try:
+        theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() + 0.5  # it has whole seconds
+    except ValueError:
+        return None
+    before = after - answer.elapsed.total_seconds()  # without the wait for our turn
     apart = (before + after) / 2 - theirs
     return apart if abs(apart) > APART + after - before else 0.0
 

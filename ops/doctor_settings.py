@@ -9,8 +9,8 @@ from dotenv import dotenv_values
 from events.errors import NotReady
 from ingest.hooks import Hooks
 from ingest.settings import IngestSettings
-from ops import hooks
-from ops.findings import Asked, Finding, failed, warning, well
+from ops import elsewhere, hooks
+from ops.findings import Asked, Finding, failed, skipped, warning, well
 from ops.near_misses import near_misses
 from ops.settings_in_force import ENV_FILE, in_force
 
@@ -58,6 +58,10 @@ def _hooks(settings: IngestSettings) -> Finding:
         return failed("settings.hooks", str(error), "write it so, or let `tocsin hooks new NAME` write it.")
     if names:
         return well("settings.hooks", f"webhooks are accepted from: {', '.join(dict.fromkeys(names))}.")
+    if elsewhere.ingest():
+        return skipped(
+            "settings.hooks", "they are given to ingest, which runs elsewhere and does not start without one."
+        )
     return failed(
         "settings.hooks",
         "there is no hook, so Sekoia.io could not post anything",

@@ -9,12 +9,13 @@ from pydantic import SecretStr
 
 from events.errors import NotReady
 from ops import trial_card
-from ops.findings import Asked, Finding, failed, skipped, well
+from ops.findings import Asked, Finding, failed, skipped, warning, well
 from sinks import egress, shelf
 from sinks.destination import Delivered, Gone, Unavailable, Undeliverable
 from sinks.main import load
 from sinks.outlet import DEADLINE
 from sinks.rules import Target
+from sinks.rules_remarks import few_hear
 from sinks.settings import SinksSettings
 from stream.settings import SekoiaSettings
 
@@ -28,16 +29,19 @@ async def look(asked: Asked) -> AsyncIterator[Finding]:
     except NotReady as error:
         yield _no_rules(str(error))
         return
+    if said := few_hear(rules):
+        found, _, advice = said.partition(": ")
+        yield warning("targets.operators", found, f"{advice} in the rules file (docs/watch.md).")
     for target in rules.targets.values():
         check = f"target.{target.name}"
-        if trouble := await _way(target):
+        host, port, secure = _host(target)
+        if trouble := await _way(host, port, secure=secure):
             yield failed(check, trouble[0], trouble[1])
         elif asked.send:
             yield await _send(check, target)
         else:
-            yield skipped(
-                check, f"type {target.type}; its host may be reached, nothing was sent.", "--send sends a test."
-            )
+            reach = "its host may be reached" if host else "it names no host to look at"
+            yield skipped(check, f"type {target.type}; {reach}, nothing was sent.", "--send sends a test.")
 
 
 def _no_rules(sentence: str) -> Finding:
@@ -48,9 +52,8 @@ def _no_rules(sentence: str) -> Finding:
     return failed("targets.rules", sentence.rstrip("."), _RULES)
 
 
-async def _way(target: Target) -> tuple[str, str] | None:
-    """Return why the target's host cannot be reached as the sink would, and what to do; None when it can, or has none."""
-    host, port, secure = _host(target)
+async def _way(host: str, port: int, *, secure: bool) -> tuple[str, str] | None:
+    """Return why a host cannot be reached as the sink would, and what to do; None when it can, or there is none."""
     if not host:
         return None
     try:
@@ -63,12 +66,16 @@ async def _way(target: Target) -> tuple[str, str] | None:
 
 
 def _host(target: Target) -> tuple[str, int, bool]:
-    url = getattr(target.settings, "url", None)
-    if isinstance(url, SecretStr):
-        parts = urlsplit(url.get_secret_value())
-        secure = parts.scheme == "https"
-        return parts.hostname or "", parts.port or (443 if secure else 80), secure
-    return getattr(target.settings, "server", ""), getattr(target.settings, "port", 0), True
+    """Return host and port by the settings a type has: an address, a mail server, or a service's API."""
+    settings = target.settings
+    if server := getattr(settings, "server", ""):
+        return server, getattr(settings, "port", 0), True
+    for url in (getattr(settings, "url", None), getattr(settings, "api", None)):
+        if isinstance(url, SecretStr):
+            parts = urlsplit(url.get_secret_value())
+            secure = parts.scheme == "https"
+            return parts.hostname or "", parts.port or (443 if secure else 80), secure
+    return "", 0, True
 
 
 async def _send(check: str, target: Target) -> Finding:

@@ -24,7 +24,11 @@ _PERMISSION = 'SIC_READ_ALERTS (shown as "View alerts")'
 
 
 class Refused(NotReady):
-    """The vendor answered with an error, which its firewall counts."""
+    """The vendor answered with an error, which its firewall counts; the answer tells its time all the same."""
+
+    def __init__(self, sentence: str, answer: httpx.Response) -> None:
+        super().__init__(sentence)
+        self.answer = answer
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ async def _get(asking: httpx.AsyncClient, settings: SekoiaSettings, path: str, q
     except httpx.TransportError as error:
         raise NotReady(f"{where} cannot be reached ({_cause(error)}): {_advice(error)}") from None
     if answer.status_code != httpx.codes.OK:
-        raise Refused(_refusal(answer.status_code, path, where))
+        raise Refused(_refusal(answer.status_code, path, where), answer)
     try:
         body = orjson.loads(answer.content)
     except orjson.JSONDecodeError:

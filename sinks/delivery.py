@@ -18,9 +18,10 @@ from sinks.digest import Folded, Prepared
 from sinks.fields import similar
 from sinks.handling import Handled
 from sinks.memory import Memory
-from sinks.outlet import Outlet
+from sinks.outlet import ALERT, Outlet
 from sinks.receipts import Ledger, Record
 from sinks.rules import Rules
+from sinks.text import clean
 
 REFUSED_IN_A_ROW = 20
 """Dead letters without one delivery between them that stop a sink: more likely it is broken than they are."""
@@ -160,7 +161,8 @@ class Delivery:
         self._refused += 1  # first: those on their way at the same time must not bury more than is allowed
         if self._refused == 1:
             trace = trace_id(as_text(record.headers).get(TRACEPARENT))
-            log.warning("dead_letter", target=self._target, reason=reason, event_id=receipt.event_id, trace_id=trace)
+            of = {"event_id": receipt.event_id, "alert": clean(receipt.alert, ALERT) or None, "trace_id": trace}
+            log.warning("dead_letter", target=self._target, reason=reason, **of)
         self._last_reason = reason
         await self._ledger.bury(record, letter)
         await self._ledger.write(record, receipt)

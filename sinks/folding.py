@@ -150,7 +150,8 @@ class Folding:
                 f"Target {self._outlet.target} refused a digest of {len(digest)} events: {result.reason}. It stops, and "
                 "nothing is lost. Put that right and start it again."
             )
-        log.warning("digest_refused", target=self._outlet.target, reason=result.reason, then="numbers only")
+        of = {"digest_id": digest.id, "events": len(digest)}
+        log.warning("digest_refused", target=self._outlet.target, reason=result.reason, then="numbers only", **of)
         self._bare = True
 
     async def write_receipts(self) -> list[Ended]:

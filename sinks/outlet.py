@@ -14,12 +14,16 @@ from sinks import metrics
 from sinks.backoff import Retry, delay
 from sinks.destination import Delivered, Destination, Gone, Unavailable, Undeliverable
 from sinks.limits import Budget
+from sinks.text import clean
 
 DEADLINE = 60.0
 """Seconds a destination may take; beyond, it counts as unavailable."""
 
 HOLD = 3600.0
 """Seconds between two looks of a paused target; it sends nothing meanwhile."""
+
+ALERT = 60
+"""Characters of an alert's id in a log line; those of the vendor have 36."""
 
 log = structlog.get_logger()
 
@@ -86,7 +90,7 @@ class Outlet:
         try:
             delivered = await self._post(event)
         except Gone as error:
-            self._stop_sending(error)
+            self._stop_sending(event, error)
         except Unavailable as error:
             self._gone_away(event, error, news)
         except TimeoutError:
@@ -120,9 +124,8 @@ class Outlet:
             self.retry = Retry(event.event_id, event.revision, self._failures, error.reason, next_at)
             if self._away_since is None:
                 self._away_since = self.clock()
-                log.warning(
-                    "target_unavailable", target=self.target, reason=error.reason, retry_after=error.retry_after
-                )
+                said = {"reason": error.reason, "retry_after": error.retry_after}
+                log.warning("target_unavailable", target=self.target, **said, **named(event))
                 metrics.UNAVAILABLE.labels(self.target).set(1)
         else:  # on its way together with one that failed before: the same failure
             seconds = error.retry_after or 0.0
@@ -140,9 +143,16 @@ class Outlet:
             self._away_since = None
             metrics.UNAVAILABLE.labels(self.target).set(0)
 
-    def _stop_sending(self, error: Gone) -> None:
+    def _stop_sending(self, event: EnrichedEvent, error: Gone) -> None:
         if self.paused:
             return
         self.paused = error.reason
         metrics.PAUSED.labels(self.target).set(1)
-        log.error("target_paused", target=self.target, reason=error.reason, until="started anew with another address")
+        until = "started anew with another address"
+        log.error("target_paused", target=self.target, reason=error.reason, until=until, **named(event))
+
+
+def named(event: EnrichedEvent) -> dict[str, str]:
+    """Return what a log line calls an event by: its id, and its alert where it is about one."""
+    alert = clean(event.event.alert_uuid, ALERT)
+    return {"event_id": event.event_id} | ({"alert": alert} if alert else {})

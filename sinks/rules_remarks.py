@@ -1,10 +1,13 @@
 """What is allowed in a rules file and yet likely a mistake, or good to know."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
 
+from events.records import EnrichedEvent, Enrichment, WebhookEvent
+from events.state_changes import ORIGIN, RAISED, TYPE
 from sinks import fields, shelf
 from sinks.cel import compile_text
 from sinks.conditions import Conditions
@@ -16,6 +19,15 @@ _NEED_ALERT = frozenset({*fields.ENRICHED, "urgency", "asset_criticality", "simi
 _NEED_LOOK_UP = {"asset": "asset", "community": "community", "names": "name"}
 """What is looked up for a condition, or for a variable of an expression."""
 
+_TROUBLE = EnrichedEvent(
+    event_id="tocsin/kafka_away/raised",
+    received_at=datetime(2026, 8, 2, 3, tzinfo=UTC),
+    origin=ORIGIN,
+    event=WebhookEvent(type=TYPE, action=RAISED),
+    enrichment=Enrichment(status="not_applicable"),
+)
+"""As the watch tells of what hurts."""
+
 _WHOLE = Rule(name="whole", match=Conditions(), notify=[])
 
 
@@ -23,6 +35,26 @@ def remarks(rules: Rules, text: RulesText) -> list[str]:
     """Return a sentence for each, with its place: what nobody uses or reaches, secrets in clear, what needs the alert."""
     found = [*_targets(rules), *_reach(rules), *_twins(rules), *_secrets(text), *_needs(rules)]
     return [f"{text.place(path)}: {said}" for path, said in found]
+
+
+def few_hear(rules: Rules) -> str:
+    """Return what is wrong, and what to do, where fewer than two targets hear that the pipeline itself hurts; else "".
+
+    Without `operators:` the rules are asked, as on a Sunday night: what holds in office hours only wakes nobody.
+    """
+    heard = list(dict.fromkeys(rules.operators)) or [
+        name
+        for name, target in rules.targets.items()
+        if shelf.find(target.type).tells_people and rules.decide(_TROUBLE, name).notify
+    ]
+    if len(heard) > 1:
+        return ""
+    if not heard:
+        return "nobody is told when the pipeline itself hurts: name two targets, of different kinds, under operators"
+    return (
+        f"{heard[0]} alone is told when the pipeline itself hurts, and cannot tell that it is away itself: "
+        "name two targets, of different kinds, under operators"
+    )
 
 
 def looked_up(rules: Rules) -> set[str]:
@@ -37,11 +69,8 @@ def _targets(rules: Rules) -> Iterator[tuple[Path, str]]:
     for name in rules.targets:
         if name not in used:
             yield ("targets", name), f"target {name}: no rule notifies it"
-    if len(set(rules.operators)) == 1:
-        yield (
-            ("operators",),
-            f"operators: {rules.operators[0]} alone cannot tell that it is away itself; name a second one",
-        )
+    if said := few_hear(rules):
+        yield ("operators" if rules.operators else "rules",), said
 
 
 def _reach(rules: Rules) -> Iterator[tuple[Path, str]]:

@@ -15,6 +15,9 @@ targets:
   # lamp: {type: ifttt, key: "${IFTTT_KEY}", event: soc_alert}
   # soar: {type: webhook, url: "https://soar.example.org/in", secrets: "${SOAR_SECRET}"}
 
+# Who hears when the pipeline itself hurts: two at least, of different kinds (docs/watch.md).
+operators: [soc-teams]
+
 rules:
   - name: urgent alerts
     match: {type: alert, urgency: ">= 70"}

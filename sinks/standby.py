@@ -6,7 +6,7 @@ import structlog
 
 from events.records import EnrichedEvent
 from sinks.destination import Delivered, Undeliverable
-from sinks.outlet import Outlet
+from sinks.outlet import Outlet, named
 from sinks.summary import FALLBACK_FOR
 
 PATIENCE = 60.0
@@ -44,12 +44,13 @@ class Standby:
         result = await self._outlet.attempt(event.model_copy(update={FALLBACK_FOR: self._instead_of}))
         if isinstance(result, Undeliverable):
             self._refused_until = self._outlet.monotonic() + PATIENCE
-            log.warning("fallback_refused", target=self._instead_of, fallback=self._outlet.target, reason=result.reason)
+            to = {"target": self._instead_of, "fallback": self._outlet.target}
+            log.warning("fallback_refused", **to, reason=result.reason, **named(event))
         if not isinstance(result, Delivered):
             return None
         self._told += 1
         if self._told == 1:
-            log.warning("told_by_fallback", target=self._instead_of, fallback=self._outlet.target)
+            log.warning("told_by_fallback", target=self._instead_of, fallback=self._outlet.target, **named(event))
         return replace(result, outcome="by_fallback", status=f"{self._outlet.target}: {result.status}")
 
     def back(self) -> None:

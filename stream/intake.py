@@ -116,8 +116,9 @@ class Intake:
         return dead_letter_mark(self._topics.raw, self._partition, record.offset)
 
     def _letter(self, record: RawRecord, reason: str, headers: RawHeaders | None) -> Output:
-        trace = trace_id(headers.traceparent) if headers else None
-        log.warning("dead_letter", partition=self._partition, offset=record.offset, reason=reason, trace_id=trace)
+        trace, event_id = (trace_id(headers.traceparent), headers.event_id) if headers else (None, None)
+        of = {"event_id": event_id, "trace_id": trace}
+        log.warning("dead_letter", partition=self._partition, offset=record.offset, reason=reason, **of)
         letter = DeadLetter("stream", reason, self._topics.raw, self._partition, record.offset)
         return Output(
             self._topics.dead_letters, record.key, record.value, letter.to_kafka() + originals(record.headers)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -69,20 +69,34 @@ class ArchiveSettings(BaseSettings):
 
         Raises NotReady for an address that is neither a folder's nor a bucket's.
         """
-        from sinks.archive.storage import Folder
+        if folder := self.folder():
+            from sinks.archive.storage import Folder
 
-        if not self.url.lower().startswith("s3://"):
-            return Folder(self.root())
+            return Folder(folder)
         from sinks.archive.bucket import Bucket
 
-        address = urlsplit(self.url)
-        if not address.netloc or "@" in address.netloc or address.query or address.fragment:
-            raise NotReady("ARCHIVE_URL is not the address of a bucket: write it as s3://bucket/prefix, without keys.")
+        address = self._bucket()
         config = {"region": self.s3_region, "endpoint": self.s3_endpoint, "access_key_id": self.s3_access_key_id}
         if self.s3_access_key_id:
             config["secret_access_key"] = self.s3_secret_access_key.get_secret_value()
         given = {name: value for name, value in config.items() if value}
         return Bucket(address.netloc, unquote(address.path).strip("/"), given, retry=self.s3_patience)
+
+    def folder(self) -> Path | None:
+        """Return the archive's folder, None where it is in a bucket; needs no Arrow.
+
+        Raises NotReady for an address that is neither.
+        """
+        if not self.url.lower().startswith("s3://"):
+            return self.root()
+        self._bucket()
+        return None
+
+    def _bucket(self) -> SplitResult:
+        address = urlsplit(self.url)
+        if not address.netloc or "@" in address.netloc or address.query or address.fragment:
+            raise NotReady("ARCHIVE_URL is not the address of a bucket: write it as s3://bucket/prefix, without keys.")
+        return address
 
     def root(self) -> Path:
         """Return the archive's folder.

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from events.errors import NotReady
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
 from ops import settings
@@ -20,6 +21,7 @@ from ops.cli import app
 from ops.watch_settings import WatchSettings
 from sandbox import alert_gate
 from sandbox.receivers import TeamsReceiver
+from sinks import rules_file, rules_remarks
 from sinks.archive.settings import ArchiveSettings
 from sinks.settings import SinksSettings
 from stream.settings import StreamSettings
@@ -41,6 +43,29 @@ ADMIN = {
 """The long-running rooms; `topics` runs once, and `simulate` is none."""
 
 
+OPERATORS = {"OPERATORS_SMTP_SERVER", "OPERATORS_MAIL"}
+"""What the watch's rules file asks for besides settings."""
+
+
+def test_more_than_one_target_hears_from_the_watch_and_what_its_file_asks_for_is_passed_on():
+    watch = COMPOSE["services"]["watch"]
+    [mount] = [each for each in watch["volumes"] if each.startswith("./")]
+    source, inside, mode = mount.split(":")
+    assert (inside, mode) == (watch["environment"]["TOCSIN_RULES"], "ro")
+    text = (ROOT / source).read_text("utf-8")
+    asked = set(re.findall(r"\$\{(\w+)\}", text))
+    assert asked == OPERATORS | {"TEAMS_WEBHOOK_URL"}
+    assert asked <= watch["environment"].keys()
+    given = dict.fromkeys(asked, "smtp.example.org") | {
+        "OPERATORS_MAIL": "operators@example.org",
+        "TEAMS_WEBHOOK_URL": "https://example.invalid/x",
+    }
+    assert rules_remarks.few_hear(rules_file.parse(text, source, given)) == ""
+    for name in OPERATORS:  # not demanded of those who start no watch, and the watch itself says what is missing
+        with pytest.raises(NotReady, match=f"{name} is not set"):
+            rules_file.parse(text, source, given | {name: ""})
+
+
 def known_settings():
     of_models = {name for model in settings.MODELS for name in settings.names(model)}
     return of_models | set(re.findall(r"^#([A-Z_]+)=", settings.WITHOUT_MODEL, re.MULTILINE))
@@ -52,7 +77,7 @@ def test_every_room_is_a_service():
 
 @pytest.mark.parametrize("name", ROOMS)
 def test_a_room_gets_only_settings_the_code_knows(name):
-    assert set(ROOMS[name]["environment"]) - known_settings() == set()
+    assert set(ROOMS[name]["environment"]) - known_settings() - OPERATORS == set()
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -66,6 +91,7 @@ def test_a_setting_is_passed_on_or_demanded_but_no_default_is_written_twice(name
         "INBOX_HOST",
         "ARCHIVE_URL",
         "STREAM_DATA",
+        "TOCSIN_RULES",
         "WATCH_ROOMS",
         "INBOX_ROOMS",
     }
@@ -142,7 +168,8 @@ def test_a_room_comes_back_and_starts_when_kafka_and_the_topics_are_there(name):
 
 def test_data_outlives_the_containers():
     mounts = {name: service.get("volumes", []) for name, service in COMPOSE["services"].items()}
-    assert set(COMPOSE["volumes"]) == {mount.partition(":")[0] for each in mounts.values() for mount in each}
+    named = {mount.partition(":")[0] for each in mounts.values() for mount in each if not mount.startswith("./")}
+    assert set(COMPOSE["volumes"]) == named
     kafka = COMPOSE["services"]["kafka"]
     assert kafka["environment"]["KAFKA_LOG_DIRS"] == mounts["kafka"][0].partition(":")[2]
     assert ROOMS["sink-archive"]["environment"]["ARCHIVE_URL"].startswith(

@@ -4,24 +4,34 @@ import json
 import re
 import shlex
 import subprocess
+from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 import typer
 import yaml
 
+from events.records import Enrichment, Outcome
 from events.settings import KafkaSettings
-from events.topics import contract
-from ops import settings
+from events.topics import Topics, contract
+from ops import conditions, settings
 from ops.cli import app
+from sandbox.drill_faults import DRILLS
+from sinks.window import URGENT
+from stream.completions import LIFETIME
+from stream.settings import StreamSettings
 from tests.docs.snippets import DOCS
 
 ROOT = DOCS.parent
 PAGES = sorted(
     [*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "bench").glob("*.md"), *(ROOT / "deploy").rglob("*.md")]
 )
-OURS = ("ARCHIVE_", "CATCH_UP_", "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "SINKS_", "STREAM_", "TEAMS_", "TOCSIN_")
+OURS = (
+    "ARCHIVE_", "CATCH_UP_", "HEARTBEAT_", "INBOX_", "INGEST_", "KAFKA_", "SEKOIA_", "SILENCE_", "SINKS_", "STREAM_",
+    "TEAMS_", "TOCSIN_", "WATCH_",
+)  # fmt: skip
 NO_SETTING = {
     "KAFKA_HEAP_OPTS",  # Kafka's own
 }
@@ -146,3 +156,29 @@ def test_security_states_the_retention_of_the_contract():
         days = f"{kept // 86_400_000} days" if kept > 0 else "for ever"
         [row] = re.findall(rf"^\|.*`{re.escape(topic.name)}` \| (.*) \|$", page, re.MULTILINE)
         assert row == days if kept else row.startswith("compacted")
+
+
+def test_concepts_has_every_word_a_receipt_or_a_status_may_say():
+    page = text(DOCS / "concepts.md")
+    said = {*get_args(Outcome), *get_args(Enrichment.model_fields["status"].annotation)} - {"complete"}
+    assert {word for word in said if f"`{word}`" not in page} == set()
+
+
+def test_concepts_names_the_alerts_that_no_drill_makes():
+    drilled = {conditions.split(each.key)[0].entry for each in DRILLS.values()}
+    alerts = set(re.findall(r"^## (Tocsin\w+)$", text(DOCS / "runbook.md"), re.MULTILINE))
+    assert set(re.findall(r"Tocsin\w+", text(DOCS / "concepts.md"))) == alerts - drilled
+    assert drilled < alerts
+
+
+def test_concepts_states_the_days_and_seconds_of_the_code():
+    page = text(DOCS / "concepts.md")
+    kept = {topic.name: int(topic.config.get("retention.ms", 0)) // 86_400_000 for topic in contract(KafkaSettings())}
+    names = Topics("tocsin.")
+    assert f"Kafka keeps raw for {kept[names.raw]} days, enriched and deliveries for {kept[names.enriched]}" in page
+    assert kept[names.enriched] == kept[names.deliveries]
+    stream = StreamSettings()
+    assert f"`STREAM_DEDUPE_WINDOW` ({stream.dedupe_window // timedelta(hours=1)} h)" in page
+    assert f"after {stream.enrich_deadline.total_seconds():.0f} s at the latest" in page
+    assert f"within {LIFETIME.days} days" in page
+    assert f"urgency is {URGENT} or more" in page

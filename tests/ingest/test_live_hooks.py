@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
@@ -11,6 +12,7 @@ from events.errors import NotReady
 from ingest import live_hooks
 from ingest.hooks import Hooks, line, read_networks
 from ingest.live_hooks import LiveHooks, sender
+from ingest.metrics import IngestMetrics
 from ingest.settings import IngestSettings
 from ops.cli import app
 
@@ -70,6 +72,24 @@ def test_a_change_counts_without_a_restart_and_a_mistake_changes_nothing(monkeyp
     with capture_logs() as logs:
         asyncio.run(scenario())
     assert not any(token in str(logs) for token in (OLD, NEW))
+
+
+def test_a_hook_is_counted_before_its_first_webhook_also_when_it_was_added_meanwhile():
+    """What is not counted is not silent: no alert could ask for it."""
+    metrics = IngestMetrics(CollectorRegistry())
+
+    def counted() -> dict[str, float]:
+        samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+        return {each.labels["hook"]: each.value for each in samples if each.name == "tocsin_ingest_accepted_total"}
+
+    write(line("soc", OLD))
+    hooks = live(hooks=f"env={ENV}")
+    hooks.tell(metrics.hooks)
+    assert counted() == {"env": 0.0, "soc": 0.0}
+    metrics.accepted("soc", 0.01)
+    write(line("soc", OLD), line("lab", NEW))
+    hooks.reload()
+    assert counted() == {"env": 0.0, "soc": 1.0, "lab": 0.0}
 
 
 @pytest.mark.parametrize(

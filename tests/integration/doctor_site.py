@@ -32,6 +32,15 @@ from tests.integration.secured_kafka import SecuredKafka
 HOST = "hooks.example.org"
 
 
+RULES = """\
+targets:
+  teams: {type: teams, url: "${TEAMS_WEBHOOK_URL}"}
+  ops: {type: teams, url: "${OPS_URL}"}
+rules: [{name: everything, match: all, notify: teams}]
+operators: [ops, teams]
+"""
+
+
 @dataclass
 class Site:
     """A set-up that is well; where parts of broken ones stand is in `others`."""
@@ -50,6 +59,7 @@ class Site:
 @contextlib.asynccontextmanager
 async def site(kafka: KafkaSettings, secured: SecuredKafka, env: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     """Serve everything: API, channel, proxies and ingest with a certificate of an authority that counts as public."""
+    _write_rules()
     public, stranger = trustme.CA(), trustme.CA()
     public.cert_pem.write_to_path("public.pem")
     _make_the_machine_quick(env)
@@ -93,6 +103,10 @@ def _make_the_machine_quick(env: pytest.MonkeyPatch) -> None:
     env.setenv("SSL_CERT_FILE", str(Path("public.pem").absolute()))
 
 
+def _write_rules() -> None:
+    Path("tocsin.yml").write_text(RULES)
+
+
 def _settings(kafka: KafkaSettings, teams: str, api: str) -> dict[str, str]:
     return {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -102,6 +116,7 @@ def _settings(kafka: KafkaSettings, teams: str, api: str) -> dict[str, str]:
         "SEKOIA_API_BASE": api,
         "SEKOIA_API_KEY": API_KEY,
         "TEAMS_WEBHOOK_URL": teams,
+        "OPS_URL": teams,
         "INGEST_HOOKS": f"soc={TOKEN}",
         "INGEST_MAX_CONNECTIONS": "100",
         "INGEST_SPOOL_BYTES": str(2 * 1024**2),

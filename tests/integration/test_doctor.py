@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ from ops import doctor, doctor_kafka, doctor_sekoia, topics
 from ops.findings import Asked, Finding
 from sandbox.alert_gate import POWERLESS_KEY
 from tests.ingest.processes import TOKEN
-from tests.integration.doctor_site import Site, site
+from tests.integration.doctor_site import RULES, Site, site
 from tests.integration.secured_kafka import PASSWORD, USER, SecuredKafka
 
 pytestmark = pytest.mark.kafka
@@ -28,6 +29,14 @@ def sets(name: str, value: str) -> Break:
 
 def posts_to(other: str) -> Break:
     return lambda site: site.env.setattr(site, "url", site.others[other])
+
+
+def with_rules(text: str) -> Break:
+    def how(site: Site) -> None:
+        Path("other.yml").write_text(text)
+        site.env.setenv("TOCSIN_RULES", "other.yml")
+
+    return how
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ MORE = (
     Broken("nothing at the port", posts_to("nothing"), "hook.reach", "start the proxy or the tunnel"),
     Broken("another token", sets("INGEST_HOOKS", f"soc={TOKEN}-of-old"), "hook.post", "restart ingest"),
     Broken("rules", sets("TOCSIN_RULES", "nowhere.yml"), "targets.rules", "tocsin rules check"),
+    Broken("one way to operators", with_rules(RULES.replace("[ops, teams]", "teams")), "targets.operators", "two targets"),
     Broken("a network inside", sets("SINKS_ALLOW_NETWORKS", "192.0.2.0/24"), "targets.rules", "tocsin rules check"),
     Broken("no room", sets("INGEST_SPOOL_BYTES", str(10**15)), "machine.disk", "INGEST_SPOOL_BYTES lower"),
     Broken(

@@ -50,6 +50,7 @@ def record(content: bytes = DOCUMENTED) -> RawRecord:
 def test_the_documented_body_arrives_byte_for_byte(kafka_settings):
     async def scenario():
         async with processes.ingest(kafka_settings) as running:
+            assert 'tocsin_ingest_accepted_total{hook="soc"} 0.0' in (await running.admin("/metrics")).text
             answers = [await running.post(DOCUMENTED) for _ in range(2)]
             assert [(answer.status_code, answer.text) for answer in answers] == [(200, "accepted\n")] * 2
             metrics = (await running.admin("/metrics")).text

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
 from events.errors import NotReady
-from ops import doctor, doctor_machine, doctor_sekoia, doctor_targets
+from ops import doctor, doctor_hooks, doctor_machine, doctor_sekoia, doctor_settings, doctor_targets, elsewhere
 from ops.findings import Asked, Finding, split, well
 
 
@@ -132,3 +133,57 @@ def test_a_folder_that_is_not_there_yet_is_judged_by_the_disk_it_will_be_on(tmp_
     assert str(tmp_path) in found.found
     full = doctor_machine._folder("the spool", tmp_path, 10**18, "INGEST_SPOOL elsewhere")
     assert (full.state, full.advice) == ("failed", "make room on that disk, or set INGEST_SPOOL elsewhere.")
+
+
+def states(family):
+    async def look() -> list[Finding]:
+        return [each async for each in family(Asked())]
+
+    return {each.check: each.state for each in asyncio.run(look())}
+
+
+def test_beside_the_rooms_in_a_container_of_its_own_it_judges_nothing_that_is_elsewhere(monkeypatch):
+    """As in the pod of the watch: no hooks, none of the rooms' disks, and ingest behind a name."""
+    monkeypatch.setenv("WATCH_ROOMS", "ingest=http://192.0.2.1:8081,stream=http://192.0.2.2:8082")
+    monkeypatch.setenv("TOCSIN_DATA", "/proc/nobody-writes-here")
+    monkeypatch.setattr(doctor_hooks, "TIMEOUT", 0.01)
+    found = states(doctor_settings.look) | states(doctor_machine.look) | states(doctor_hooks.look)
+    assert found == {
+        "settings": "well",
+        "settings.hooks": "skipped",
+        "machine.disk": "skipped",
+        "ingest.health": "failed",
+        "hook.reach": "skipped",
+    }
+    monkeypatch.delenv("WATCH_ROOMS")
+    assert states(doctor_machine.look)["machine.disk"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("rooms", "away"),
+    [
+        ("ingest=http://ingest:8081", "http://ingest:8081"),
+        ("ingest=http://127.0.0.1:9081,stream=http://stream:8082", ""),
+        ("ingest=http://localhost:8081", ""),
+        ("ingest=http://[::1]:8081", ""),
+        ("stream=http://stream:8082", ""),
+        (None, ""),
+    ],
+)
+def test_ingest_is_elsewhere_where_the_watch_has_a_name_for_it(rooms, away, monkeypatch):
+    if rooms:
+        monkeypatch.setenv("WATCH_ROOMS", rooms)
+    assert elsewhere.ingest() == away
+
+
+def test_who_lets_a_test_event_hang_is_one_who_does_not_answer(monkeypatch):
+    """By a drop now and then, within the client's own time-out: what ends it is ours."""
+
+    async def never(*_, **__):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(httpx.AsyncClient, "post", never)
+    monkeypatch.setattr(doctor_hooks, "TIMEOUT", 0.01)
+    found = asyncio.run(doctor_hooks._knock("https://hooks.example.org", "here"))
+    assert (found.state, found.check) == ("failed", "hook.reach")
+    assert "does not answer" in found.found

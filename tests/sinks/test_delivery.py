@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from events.codec import encode
 from events.errors import NotReady
 from events.headers import DeadLetter
-from events.records import EnrichedEvent, Enrichment, Receipt
+from events.records import EnrichedEvent, Enrichment, Receipt, WebhookEvent
 from sinks.backoff import LONGEST, delay
 from sinks.delivery import REFUSED_IN_A_ROW, Delivery
 from sinks.destination import Delivered, TargetSettings, Unavailable, Undeliverable
 from sinks.dispatch import Dispatch
 from sinks.limits import Allowance, Budget, Limit
-from sinks.outlet import Outlet
+from sinks.outlet import ALERT, Outlet, named
 from sinks.responses import allowance
 from sinks.rules import Rule, Rules, Target
 from sinks.window import Window, urgent
@@ -165,14 +166,30 @@ def test_what_is_tried_again_can_be_asked_for_until_it_is_taken():
 
 def test_refused_is_buried_with_reason_and_origin_before_its_receipt():
     world = World(Unavailable("HTTP 500"), Undeliverable("HTTP 400: no"))
-    assert world.handle(VALUE) == ["settled"]
+    with capture_logs() as logs:
+        assert world.handle(VALUE) == ["settled"]
     ((buried, letter),) = world.letters
     assert buried.value == VALUE
     assert (letter.stage, letter.target, letter.reason) == ("sink", "t", "HTTP 400: no")
     assert (letter.source_topic, letter.source_partition, letter.source_offset) == ("tocsin.enriched.v1", 3, 0)
     assert letter.attempts == 2
     assert world.order == ["letter", "receipt"]
-    assert world.receipts[0].outcome == "dead_letter"
+    receipt = world.receipts[0]
+    assert receipt.outcome == "dead_letter"
+    assert [line["event"] for line in logs] == ["target_unavailable", "target_available", "dead_letter"]
+    for line in (logs[0], logs[2]):
+        assert (line["event_id"], line["alert"], line["target"]) == (receipt.event_id, receipt.alert, "t")
+
+
+def test_a_log_line_names_an_event_and_no_more_of_an_alert_than_an_id_is_long():
+    about = WebhookEvent(type="alert", action="created", attributes={"uuid": "x\n\x1b[2J" + "y" * 10_000})
+    event = EnrichedEvent(event_id="e", received_at=NOW, event=about, enrichment=Enrichment(status="pending"))
+    found = named(event)
+    assert found["event_id"] == "e"
+    assert found["alert"].isprintable()
+    assert len(found["alert"]) == ALERT
+    test = WebhookEvent(type="test", action="sent")
+    assert named(event.model_copy(update={"event": test})) == {"event_id": "e"}
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b"{}", b'{"event_id": 1}', VALUE[:-1]])

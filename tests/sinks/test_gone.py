@@ -98,7 +98,7 @@ def test_the_target_pauses_and_says_so_once():
         world = asyncio.run(scenario())
     assert world.sent == ["e0", "e1"], "a paused target was called again"
     assert world.receipts == 1
-    assert [line["event"] for line in logs] == ["target_paused"]
+    assert [(line["event"], line["event_id"]) for line in logs] == [("target_paused", "e1")]
     assert world.outlet.paused == "HTTP 410"
     assert REGISTRY.get_sample_value("tocsin_sink_paused", {"target": "t"}) == 1
     run = SimpleNamespace(name="t", assigned=True, paused=world.outlet.paused, retry=None)

@@ -8,7 +8,7 @@ from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, Links, WebhookEvent
 from events.state_changes import CANARY, RAISED
 from sinks import rules_file, rules_schema
-from sinks.rules_remarks import remarks
+from sinks.rules_remarks import few_hear, remarks
 from sinks.rules_text import RulesText
 from sinks.summary import summarise
 
@@ -138,15 +138,30 @@ def test_a_token_inside_a_canary_comes_from_elsewhere_and_is_not_shown():
     assert "s3cr3t" not in repr(found)
 
 
-def test_one_operator_alone_is_remarked():
-    def said(operators):
-        text = TARGETS + f"operators: {operators}\n"
-        return [
-            one for one in remarks(rules_file.parse(text, "t.yml", {}), RulesText(text, "t.yml")) if "operators" in one
-        ]
+CHAT = "match: all, notify: [soc, ops-chat]"
 
-    assert said("[ops-chat, ops-hook]") == []
-    assert "ops-chat alone cannot tell that it is away itself" in said("ops-chat")[0]
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        ("", "operators: [ops-chat, ops-hook]", ""),
+        ("", "operators: ops-chat", "7:12: ops-chat alone is told"),
+        ("", "operators: [ops-chat, ops-chat]", "7:12: ops-chat alone is told"),
+        ("", "", "6:3: soc alone is told"),  # by the rule for everything
+        ("match: all, notify: soc", CHAT, ""),
+        ("match: all, notify: soc", "match: {type: alert}, notify: [soc, ops-chat]", "nobody is told"),
+        ("match: all, notify: soc", "match: all, notify: ops-hook", "nobody is told"),  # a program reads it
+        ("match: all, notify: soc", f"{CHAT}, mute: {{hours: '22:00-06:00', zone: UTC}}", "nobody is told"),
+    ],
+)
+def test_it_is_remarked_where_fewer_than_two_hear_of_the_pipelines_own_trouble(was, becomes, said):
+    text = TARGETS.replace(was, becomes) if was else f"{TARGETS}{becomes}\n"
+    text += "unmatched: drop\n"
+    found = rules_file.parse(text, "t.yml", {})
+    remarked = [one for one in remarks(found, RulesText(text, "t.yml")) if "pipeline itself" in one]
+    assert len(remarked) == bool(said)
+    assert all(said in one for one in remarked)
+    assert bool(few_hear(found)) == bool(said)
 
 
 def test_the_schema_has_both():

@@ -89,7 +89,7 @@ def test_noted(rules, said):
     ],
 )
 def test_nothing_to_note(rules):
-    assert notes(TARGETS + "".join(f"  - {rule}\n" for rule in rules) + END) == []
+    assert notes(TARGETS + "".join(f"  - {rule}\n" for rule in rules) + END + "operators: [soc, chat]\n") == []
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,7 @@ def test_a_secret_in_clear(target, said):
     text = f"targets:\n  t: {target}\nrules:\n  - {{name: a, match: all, notify: t}}\n"
     environment = {"HOOK": "https://h.example.org/x"}
     found = remarks(rules_file.parse(text, "f", environment), RulesText(text, "f"))
+    found = [note for note in found if "pipeline itself" not in note]  # there is one target, so there is that, too
     assert len(found) == 1
     assert said in found[0]
     assert "s3cr3t" not in found[0]

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from events.headers import as_text
 from stream import checkpoint
@@ -67,7 +68,22 @@ def test_records_are_written_once_in_order_and_acknowledged_in_order():
         assert [letter["source-offset"] for letter in letters] == ["60", "61"]
         assert site.kafka.transactions < 10, "a finished group is one transaction"
 
-    check(scenario)
+    with capture_logs() as logs:
+        check(scenario)
+    buried = [line for line in logs if line["event"] == "dead_letter"]
+    assert [line["event_id"] for line in buried] == [None, None]  # nor has it headers to say
+
+
+def test_the_log_names_what_is_buried_by_the_id_ingest_gave_it():
+    async def scenario():
+        site = Site()
+        async with site.running():
+            site.put({"type": 7}, event_id="c/1")
+            await asyncio.sleep(10)
+
+    with capture_logs() as logs:
+        check(scenario)
+    assert [line["event_id"] for line in logs if line["event"] == "dead_letter"] == ["c/1"]
 
 
 def test_what_was_not_written_is_not_acknowledged_and_not_in_the_checkpoint(monkeypatch):
