@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from events.topics import MAX_BODY
 from ingest import live_hooks, main, workers
 from ingest.live_hooks import LiveHooks
 from ingest.settings import IngestSettings
+from ops.catch_up_settings import CatchUpSettings
 from ops.cli import app
 from tests.docs.snippets import DOCS, snippets
 
@@ -186,6 +188,14 @@ def test_the_tls_settings_of_the_page_are_settings():
     assert (settings.host, settings.port) == ("0.0.0.0", 8443)
     assert str(settings.tls_cert) == "/etc/ssl/hooks.example.org.pem"
     assert str(settings.tls_key) == "/etc/ssl/hooks.example.org.key"
+
+
+def test_the_settings_without_a_port_are_settings():
+    [block] = [block for block in snippets(PAGE, "ini") if "CATCH_UP_EVERY" in block]
+    Path(".env").write_text(block)
+    settings = CatchUpSettings()
+    minute = timedelta(minutes=1)
+    assert (settings.every, settings.delay, settings.silence_after) == (minute, minute, timedelta(0))
 
 
 def test_every_setting_and_figure_of_the_page_exists():
