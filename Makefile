@@ -12,7 +12,7 @@ BLOCK := 600
 EVENTS := 20000
 RECORDS := 1000000
 
-.PHONY: bench bench-e2e bench-inbox bench-ingest bench-sinks bench-stream chaos chaos-api chaos-ingest clean drill-history flood fuzz-ingest help idle-ingest install lint pictures run soak test test-long
+.PHONY: bench bench-e2e bench-inbox bench-ingest bench-sinks bench-stream chaos chaos-api chaos-ingest clean drill-history flood fuzz-ingest help idle-ingest install lint pictures run soak test test-long test-operate
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -33,6 +33,10 @@ run: install  ## start the whole pipeline on this machine and watch alerts flow 
 # Two at a time: most tests wait. A file stays in one process, which has its own Kafka.
 test: install lint  ## everything CI checks: lint, types, import rules, all tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not long"
+
+# One after the other: a drill on a machine that is busy with another takes longer than operators would wait.
+test-operate: install  ## every drill, a real migration to more partitions, and the whole flow through TLS and SCRAM with kills (10 minutes)
+	@$(BIN)/python -m pytest -m long tests/system/test_drill.py tests/system/test_secured.py tests/system/test_doctor_chaos.py tests/integration/test_growth.py
 
 test-long: install  ## the tests that take a minute or more each
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long

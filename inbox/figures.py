@@ -64,11 +64,14 @@ _SHOWN = (
     _Shown("tocsin_archive_dead_letters_total", "buried since its start"),
 )
 
+_OF_HOST = {"tocsin_ingest_spool_open", "tocsin_ingest_spool_events"}
 _LARGEST = {"tocsin_archive_oldest_buffered_seconds"}
 
 
 def scrape(page: str) -> dict[str, float]:
     """Read a metrics page: the sum of each metric over its labels, and of each target's under `metric target`.
+
+    Of what each worker says of its host, the largest.
 
     Raises ValueError when it is not in Prometheus' text format.
     """
@@ -79,7 +82,8 @@ def scrape(page: str) -> dict[str, float]:
             if "target" in sample.labels:
                 names.append(f"{sample.name} {sample.labels['target']}")
             for name in names:
-                found[name] += sample.value  # type: ignore[assignment]  # a float counts as well
+                value = max(found[name], sample.value) if name in _OF_HOST else found[name] + sample.value
+                found[name] = value  # type: ignore[assignment]  # a float counts as well
     return dict(found)
 
 

@@ -1,6 +1,7 @@
 """How far each consumer group is behind, in records and in the age of the oldest one that waits."""
 
 import time
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -58,15 +59,26 @@ class Lags:
     ) -> None:
         await self._stack.aclose()
 
-    async def read(self) -> list[Lag]:
+    async def read(self, of: Collection[str] | None = None) -> list[Lag]:
         """Return the lag of each group, by its name without the prefix.
 
-        Raises KafkaError when the cluster does not answer.
+        With `of`, a group of another name is left out unless somebody reads for it: a target that was renamed or taken out of
+        the rules leaves its group behind, for as long as Kafka keeps offsets. Raises KafkaError when the cluster does not
+        answer.
         """
         prefix = self._kafka.topic_prefix
         groups = sorted(name for name, *_ in await self._admin.list_consumer_groups() if name.startswith(prefix))
+        if of is not None:
+            others = [group for group in groups if group.removeprefix(prefix) not in of]
+            groups = sorted({*groups}.difference(others) | await self._read_for(others))
         found = [await self._of(group) for group in groups]
         return [lag for lag in found if lag is not None]
+
+    async def _read_for(self, groups: list[str]) -> set[str]:
+        """Return those of the groups that have members."""
+        answers = await self._admin.describe_consumer_groups(groups) if groups else []
+        described = [group for answer in answers for group in answer.to_object()["groups"]]
+        return {each["group"] for each in described if each["members"]}
 
     async def _of(self, group: str) -> Lag | None:
         name = group.removeprefix(self._kafka.topic_prefix)

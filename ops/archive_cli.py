@@ -31,14 +31,17 @@ def verify(
     this detects and what not.
     """
     from ops.archive_verify import verify as check
+    from ops.bar import Bar
     from sinks.archive.settings import ArchiveSettings
     from sinks.archive.signing import load_public
 
     settings = ArchiveSettings()
     paths = key or ([settings.signing_key] if settings.signing_key else [])
     store = settings.store()
+    keys = [load_public(path) for path in paths]
     try:
-        verdict = check(store, keys=[load_public(path) for path in paths], wanted=head or [], contents=not quick)
+        with Bar("checking files") as bar:
+            verdict = check(store, keys=keys, wanted=head or [], contents=not quick, progress=bar.show)
     except OSError as error:
         raise NotReady(f"The archive in {store.name} cannot be read: {error}") from error
     for problem in verdict.problems[:SHOWN]:

@@ -1,10 +1,11 @@
 """The archive as an index of the enriched topic: in which record, and in which file, something about an alert is."""
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -12,12 +13,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from events.headers import KafkaHeaders
+from ops.archive_days import FEW, files, folders, is_listed
 from sinks.archive import layout
 from sinks.archive.manifest import Entry, Manifest
 from sinks.archive.storage import Root, opened
 
 AT_ONCE = 8
 """Files that are read at the same time."""
+NEWEST = 0.4
+"""Share of the time that the newest entries get where one row is enough: that is mostly one of today."""
 COLUMNS = ["event_id", "revision", "alert_uuid", "short_id", "received_at", "kafka_offset"]
 
 
@@ -42,9 +46,11 @@ class Found:
     next_offsets: dict[int, int] = field(default_factory=dict)
     """By partition, the first offset that is not archived yet."""
     back_to: datetime | None = None
-    """Older entries were not looked into: the time was up."""
+    """Older entries of days that were not merged yet were not looked into: the time was up."""
     gone: list[str] = field(default_factory=list)
     """Files that the manifest lists and that are not there."""
+    unread: list[str] = field(default_factory=list)
+    """Files that are there and cannot be read."""
 
 
 def partitions(root: Root, topic: str) -> list[int]:
@@ -63,30 +69,106 @@ def search(
     *,
     first: bool,
 ) -> Found:
-    """Find rows in which one of the columns has a value, the newest files first, for so many seconds.
+    """Find rows in which one of the columns has a value, for so many seconds.
 
-    With `first` the first file with such a row is enough. Raises BrokenManifest.
+    Days that were merged are looked through by their folders, for they are cheap; the others entry by entry, the newest
+    first, as everything is where there is time. With `first` the first files with such a row are enough, and the newest
+    entries come before the days. Raises BrokenManifest.
     """
-    found, until = Found(), time.monotonic() + seconds
-    replaced = set[str]()
+    begin = time.monotonic()
+    until = begin + seconds
     with ThreadPoolExecutor(AT_ONCE) as pool:  # a bucket answers many at once, and unpacking takes all cores there are
-        for entries in _newest_first(root, topic, numbers, found):
+        look = _Search(root, topic, numbers, column, value, pool)
+        if first:
+            left = look.entries(begin + seconds * NEWEST, first=True)
+            unread = None if look.found.rows or left is None else look.days(until)
+        else:
+            unread = look.days(until)
+            left = look.entries(until, first=False)
+    found = look.found
+    found.back_to = left if left and unread and left > unread else None
+    # A file that was merged into another may still be there: the same rows twice.
+    once = {(row.partition, row.offset): row for row in found.rows}
+    found.rows = [once[place] for place in sorted(once)]
+    return found
+
+
+class _Search:
+    """One value looked for."""
+
+    def __init__(
+        self,
+        root: Root,
+        topic: str,
+        numbers: Collection[int],
+        columns: Collection[str],
+        value: str,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self.found = Found()
+        self._root = root
+        self._topic = topic
+        self._numbers = numbers
+        self._columns = columns
+        self._value = value
+        self._pool = pool
+        self._read = set[str]()
+
+    def entries(self, until: float, *, first: bool) -> datetime | None:
+        """Look through the entries' files; return when the last entry was made that there was time for, None for all."""
+        found, replaced = self.found, set[str]()
+        for entries in _newest_first(self._root, self._topic, self._numbers, found):
             replaced.update(path for entry in entries for path in entry.replaces)
-            files = [(entry, file.path) for entry in entries for file in entry.files if file.path not in replaced]
-            for rows in pool.map(lambda each: _rows(root, each[1], each[0].partition, column, value, found), files):
+            files = [
+                (file.path, entry.partition)
+                for entry in entries
+                for file in entry.files
+                if file.path not in replaced and file.path not in self._read
+            ]
+            for rows in self._pool.map(lambda each: self._rows(*each), files):
                 found.rows += rows
             if first and found.rows:
-                break
+                return None
             if time.monotonic() > until:
-                found.back_to = min(entry.created_at for entry in entries)
-                break
-    found.rows.sort(key=lambda row: (row.partition, row.offset))
-    return found
+                return min(entry.created_at for entry in entries)
+        return None
+
+    def days(self, until: float) -> datetime | None:
+        """Look through the days that have few files; return the first day that was not, None where all were.
+
+        An entry that lists a file of a day was made on that day or later.
+        """
+        store, left = opened(self._root), list[str]()
+        for folder in folders(store, layout.DATA):
+            there = files(store, folder, self._topic, self._numbers) if time.monotonic() <= until else []
+            most = max(Counter(file.partition for file in there).values(), default=0)
+            if most > FEW or time.monotonic() > until:
+                left.append(folder)
+                continue
+            fresh = [file for file in there if file.path not in self._read]
+            for file, rows in zip(
+                fresh, self._pool.map(lambda each: self._rows(each.path, each.partition), fresh), strict=True
+            ):
+                if rows and is_listed(store, self._topic, file):
+                    self.found.rows += rows
+            self._read.update(file.path for file in fresh)
+        first = min((folder.rpartition("/date=")[2] for folder in left), default=None)
+        return datetime.fromisoformat(first).replace(tzinfo=UTC) if first else None
+
+    def _rows(self, path: str, partition: int) -> list[Row]:
+        try:
+            with pq.ParquetFile(opened(self._root).source(path)) as file:
+                return _matching(file, path, partition, self._columns, self._value)
+        except FileNotFoundError:
+            self.found.gone.append(path)
+        except (OSError, pa.ArrowInvalid):
+            self.found.unread.append(path)
+        return []
 
 
 @dataclass
 class Archived:
-    """An enriched record that Kafka has no more, with as much of it as the archive keeps."""
+    """A record that Kafka may have no more, with as much of it as the archive keeps."""
 
     topic: str
     partition: int
@@ -126,21 +208,15 @@ def _newest_first(root: Root, topic: str, numbers: Collection[int], found: Found
         left = {number: sequences for number, sequences in left.items() if sequences}
 
 
-def _rows(root: Root, path: str, partition: int, columns: Collection[str], value: str, found: Found) -> list[Row]:
-    try:
-        file = pq.ParquetFile(opened(root).source(path))
-    except FileNotFoundError:
-        found.gone.append(path)
+def _matching(file: pq.ParquetFile, path: str, partition: int, columns: Collection[str], value: str) -> list[Row]:
+    keys = file.read(columns=list(columns))
+    mask = None
+    for column in columns:
+        same = pc.fill_null(pc.equal(keys[column], value), False)
+        mask = same if mask is None else pc.or_(mask, same)
+    if not pc.any(mask).as_py():
         return []
-    with file:
-        keys = file.read(columns=list(columns))
-        mask = None
-        for column in columns:
-            same = pc.fill_null(pc.equal(keys[column], value), False)
-            mask = same if mask is None else pc.or_(mask, same)
-        if not pc.any(mask).as_py():
-            return []
-        rows = file.read(columns=COLUMNS).filter(mask).to_pylist()
+    rows = file.read(columns=COLUMNS).filter(mask).to_pylist()
     return [
         Row(
             row["event_id"], row["revision"], row["alert_uuid"], row["short_id"], row["received_at"],

@@ -12,7 +12,8 @@ class Bar:
 
     def __init__(self, title: str) -> None:
         columns = (TextColumn(title), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
     def __enter__(self) -> Self:
         self._progress.start()

@@ -13,7 +13,7 @@ import structlog
 from events.records import EnrichedEvent, Enrichment, Links, WebhookEvent
 from events.state_changes import CANARY, ORIGIN, TYPE
 from ops import canary_read_back
-from ops.canary_record import Record, complaint, due
+from ops.canary_record import Record, Unsaved, complaint, due
 from sinks import shelf
 from sinks.destination import Unavailable, Undeliverable
 from sinks.rules import Rules, Target
@@ -92,11 +92,13 @@ class Canaries:
         self._folder = folder(data)
         self._url = url
         self._clock = clock
+        self._unsaved: dict[str, Record] = {}
+        """What the disk did not take yet: else the same canary would be due at once again."""
 
     def missed(self) -> dict[str, str]:
         """Return for every target that proves itself why its canary is missed, empty where it is not."""
         return {
-            name: complaint(target.canary, Record.load(self._folder, name), self._clock())
+            name: complaint(target.canary, self._record(name), self._clock())
             for name, target in self._rules.targets.items()
             if target.canary.proof != "accepted_only"
         }
@@ -110,9 +112,23 @@ class Canaries:
 
     async def send_due(self) -> None:
         """Send to every target whose canary is due, one after the other."""
+        for name, record in list(self._unsaved.items()):
+            self._save(name, record)
         for name, target in list(self._rules.targets.items()):
-            record = Record.load(self._folder, name)
+            record = self._record(name)
             if due(target.canary, record, self._clock()):
                 tried = await attempt(target, record, self._url)
-                tried.save(self._folder, name)
+                self._save(name, tried)
                 log.info("canary", target=name, proof=target.canary.proof, trouble=tried.trouble or None)
+
+    def _record(self, name: str) -> Record:
+        return self._unsaved.get(name) or Record.load(self._folder, name)
+
+    def _save(self, name: str, record: Record) -> None:
+        try:
+            record.save(self._folder, name)
+            self._unsaved.pop(name, None)
+        except Unsaved as error:
+            if name not in self._unsaved:
+                log.error("canary_not_saved", target=name, reason=str(error))
+            self._unsaved[name] = record

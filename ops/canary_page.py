@@ -5,7 +5,7 @@ import contextlib
 import html
 import socket
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
 
 import structlog
@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from events.errors import NotReady
-from ops.canary_record import Record
+from ops.canary_record import Record, Unsaved
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
@@ -33,11 +33,11 @@ button{{font:inherit;padding:.6rem 1.2rem;cursor:pointer}}</style></head><body>{
 log = structlog.get_logger()
 
 
-def create_page(folder: Path, targets: Collection[str]) -> Starlette:
-    """Return the app; it knows the codes of the last canary of each target, by their hashes."""
+def create_page(folder: Path, targets: Callable[[], Collection[str]]) -> Starlette:
+    """Return the app; it knows the codes of the last canary of each target there is at that moment, by their hashes."""
 
     async def show(request: Request) -> HTMLResponse:
-        target = _known(folder, targets, request)
+        target = _known(folder, targets(), request)
         if target is None:
             return _page("<h1>Not known</h1><p>It was confirmed already, or a newer canary has come since.</p>", 404)
         name = html.escape(target)
@@ -47,10 +47,16 @@ def create_page(folder: Path, targets: Collection[str]) -> Starlette:
         )
 
     async def confirm(request: Request) -> HTMLResponse:
-        target = _known(folder, targets, request)
+        target = _known(folder, targets(), request)
         if target is None:
             return _page("<h1>Not known</h1><p>It was confirmed already, or a newer canary has come since.</p>", 404)
-        Record.load(folder, target).proved(time.time()).save(folder, target)
+        try:
+            Record.load(folder, target).proved(time.time()).save(folder, target)
+        except Unsaved as error:
+            log.error("canary_not_confirmed", target=target, reason=str(error))
+            return _page(
+                "<h1>Not written down</h1><p>The watch has no room on its disk. Please try again later.</p>", 507
+            )
         log.info("canary_confirmed", target=target, by="page")
         return _page(f"<h1>Thank you</h1><p>It is known now that {html.escape(target)} is read.</p>")
 

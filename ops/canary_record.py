@@ -13,6 +13,11 @@ import orjson
 from events.errors import NotReady
 from sinks.proof import Canary
 
+
+class Unsaved(NotReady):
+    """What is known of a canary could not be written down."""
+
+
 State = Literal["proved", "overdue", "missed", "not proved"]
 
 
@@ -32,11 +37,14 @@ class Record:
     """Why the last try proved nothing; empty when it did, or nobody has answered yet."""
 
     def save(self, folder: Path, target: str) -> None:
-        """Replace the file whole, or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f"{target}.json.{os.getpid()}"
-        draft.write_bytes(orjson.dumps(asdict(self)))
-        draft.replace(folder / f"{target}.json")
+        """Replace the file whole, or not at all. Raises Unsaved when that cannot be done, as on a full disk."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            draft = folder / f"{target}.json.{os.getpid()}"
+            draft.write_bytes(orjson.dumps(asdict(self)))
+            draft.replace(folder / f"{target}.json")
+        except OSError as error:
+            raise Unsaved(f"The canary of {target} cannot be written to {folder}: {error.strerror}.") from error
 
     @classmethod
     def load(cls, folder: Path, target: str) -> "Record":

@@ -69,6 +69,8 @@ class Feed(NamedTuple):
     event_id: str
     key: bytes
     value: bytes
+    at: float
+    """When it happened, in Unix seconds."""
 
     def headers(self, now: datetime, delivery_id: str) -> list[tuple[str, bytes]]:
         """Return its headers."""
@@ -99,7 +101,7 @@ def _feed(alert: Listed, action: str, at: float, event_id: str) -> Feed:
     time = isoformat(datetime.fromtimestamp(at).astimezone())
     metadata = {"version": 2, "created_at": time, "community_uuid": alert.community}
     body = {"type": "alert", "action": action, "attributes": attributes, "metadata": metadata}
-    return Feed(event_id, alert.uuid.encode(), orjson.dumps(body))
+    return Feed(event_id, alert.uuid.encode(), orjson.dumps(body), at)
 
 
 def _is_time(value: object) -> bool:

@@ -41,7 +41,7 @@ class Job:
         metrics.LAST_PASS.set(self._last.timestamp())
         metrics.FED.labels("created").inc(done.created)
         metrics.FED.labels("state").inc(done.states)
-        await self._silence.look(self._kafka, done.created, self._last)
+        await self._silence.look(self._kafka, done.created, datetime.fromtimestamp(done.missed_at, UTC), self._last)
 
     def stopped(self, reason: str, *, refused: bool = False) -> None:
         """Note a pass that was cut off, by a refused key perhaps; the next one goes on where it was."""

@@ -71,11 +71,14 @@ class Done:
     listed: int = 0
     created: int = 0
     states: int = 0
+    missed_at: float = 0.0
+    """When the newest alert was made of which no webhook came, in Unix seconds."""
 
     def count(self, feed: Feed) -> None:
         """Count a record."""
         if feed.event_id.startswith("created:"):
             self.created += 1
+            self.missed_at = max(self.missed_at, feed.at)
         else:
             self.states += 1
 

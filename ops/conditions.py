@@ -35,6 +35,10 @@ _ALL = (
         "Webhooks wait in the spool, and nobody is told of them. This message came past Kafka.", "patience",
     ),
     Condition(
+        "topics_missing", "TocsinTopicsMissing", True, "Topics are missing from Kafka", "All topics are in Kafka again",
+        "Rooms that need them end, and what was in them is gone, unless the brokers get their disks back.", "patience",
+    ),
+    Condition(
         "room_down", "TocsinRoomDown", True, "{subject} does not answer", "{subject} answers again",
         "Nothing is lost meanwhile: webhooks wait in the spool, records in Kafka. If it is ingest, senders are refused.",
         "patience",

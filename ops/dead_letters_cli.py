@@ -53,16 +53,18 @@ def redrive(
     since: Since = "",
     until: Until = "",
     letter: Letters = None,
+    to: Annotated[str, typer.Option(help="Give targets' letters to this target instead, as after a rename.")] = "",
     yes: Yes = False,
 ) -> None:
     """Send letters again, each once: those of the stream back to raw, those of a target to that target alone.
 
-    Without --yes it only says what would go where. Correct the cause first, or they come back.
+    Without --yes it only says what would go where. Correct the cause first, or they come back. Letters of a target that the
+    rules do not have stay where they are.
     """
     from ops import dead_letters
 
     wanted = _wanted(stage, target, reason, alert, since, until, letter)
-    raise typer.Exit(dead_letters.settle(KafkaSettings(), wanted, "redriven", yes=yes))
+    raise typer.Exit(dead_letters.settle(KafkaSettings(), wanted, "redriven", yes=yes, to=to))
 
 
 @app.command()
@@ -100,6 +102,8 @@ def place(text: str) -> Place:
 def _wanted(
     stage: str, target: str, reason: str, alert: str, since: str, until: str, letters: list[str] | None = None
 ) -> Wanted:
+    if stage not in ("", "stream", "sink"):
+        raise typer.BadParameter(f"{stage!r} is no stage: letters are of the stream or of a sink", param_hint="--stage")
     return Wanted(
         stage,
         target,

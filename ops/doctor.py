@@ -14,6 +14,7 @@ from events.errors import NotReady
 from ops import (
     doctor_hooks,
     doctor_kafka,
+    doctor_letters,
     doctor_machine,
     doctor_sekoia,
     doctor_settings,
@@ -27,6 +28,7 @@ FAMILIES: Mapping[str, Family] = {
     "settings": doctor_settings.look,
     "kafka": doctor_kafka.look,
     "topics": doctor_topics.look,
+    "letters": doctor_letters.look,
     "sekoia": doctor_sekoia.look,
     "hooks": doctor_hooks.look,
     "targets": doctor_targets.look,

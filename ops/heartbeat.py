@@ -1,4 +1,4 @@
-"""The call an outside service misses when the watch, or all it watches, is not well: a dead man's switch."""
+"""The call an outside service misses when the watch is gone, or cannot tell what it has to: a dead man's switch."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Ask for an address (GET) while all is well, no more often than agreed; `async with` it."""
+    """Ask for an address (GET) while the watch does its part, no more often than agreed; `async with` it."""
 
     def __init__(self, url: SecretStr, every: float, poster: Callable[[SecretStr], Poster] = Poster) -> None:
         """Take the address, empty for none, and the seconds between two calls."""
@@ -44,7 +44,7 @@ class Heartbeat:
         await self._resources.aclose()
 
     async def beat(self, now: float, *, well: bool) -> None:
-        """Call when it is time and all is well; a service that is away is told once in the log."""
+        """Call when it is time and the watch does its part; a service that is away is told once in the log."""
         if self._poster is None or not well or (self._last is not None and now - self._last < self._every):
             return
         self._last = now

@@ -15,7 +15,7 @@ from sinks.archive.storage import Root
 
 RECENT = 3_000
 """Newest offsets of each partition that are looked through for an id that is no key."""
-ARCHIVE_SECONDS = 2.5
+ARCHIVE_SECONDS = 2.0
 """How long the archive is looked through; a --since asks for more and gets it."""
 ARCHIVE_SECONDS_SINCE = 120.0
 

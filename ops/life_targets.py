@@ -83,9 +83,19 @@ def from_receipts(target: str, revision: int, job: str | None, slips: Sequence[S
 
 
 def without_receipt(
-    target: str, event: EnrichedEvent, offset: int, rules: Rules | None, place: Place | None, *, waits: int | None
+    target: str,
+    event: EnrichedEvent,
+    offset: int,
+    rules: Rules | None,
+    place: Place | None,
+    *,
+    waits: int | None,
+    whole: bool = False,
 ) -> Told:
-    """Say why a target has no receipt of a record; `waits` is how many places before it are still open."""
+    """Say why a target has no receipt of a record; `waits` is how many places before it are still open.
+
+    Only where the `whole` of the receipts was looked at may one be lost.
+    """
     told = Told(target, event.revision, "")
     if place is None:
         told.state = "never ran"
@@ -93,7 +103,7 @@ def without_receipt(
         told.state = "waiting"
         told.why = [f"{waits} places of the partition are before it" if waits else "it is the next one"]
     if rules is None or target not in rules.targets:
-        told.state = told.state or "finished without a receipt"
+        told.state = told.state or ("finished without a receipt" if whole else "no receipt among those read")
         told.why.append("no rules file at hand says whether it wants this")
         return told
     decision = rules.decide(event, target)
@@ -106,11 +116,9 @@ def without_receipt(
         told.why = [_because(one, event) for one in explain_all(rules.rules, event) if target in one.targets]
         told.why = told.why or ["no rule names this target"]
     elif not told.state:
-        told.state = "no receipt"
-        names = ", ".join(decision.rules)
-        told.why = [
-            f"today's rules match ({names}): other rules then, a later start, or the receipt is lost or not read"
-        ]
+        told.state = "no receipt" if whole else "no receipt among those read"
+        reason = "other rules then, a later start, or the receipt is lost" if whole else "--since reads all receipts"
+        told.why = [f"today's rules match ({', '.join(decision.rules)}): {reason}"]
     return told
 
 

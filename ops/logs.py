@@ -1,10 +1,14 @@
 """How every process logs: JSON lines for machines, colours for a terminal."""
 
+import errno
 import logging
 import os
 import sys
+from typing import TextIO
 
 import structlog
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 def configure() -> None:
@@ -24,9 +28,30 @@ def configure() -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Lossy(sys.stderr)),  # type: ignore[arg-type]  # it prints, and no more
         cache_logger_on_first_use=True,
     )
+
+
+class _Lossy:
+    """Lets lines go while the disk they are written to is full: that is to be told by a process that runs, not to end it."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        try:
+            self._file.write(text)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
 
 
 class _Unreachable(logging.Filter):

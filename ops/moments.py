@@ -12,9 +12,12 @@ def moment(text: str, now: datetime | None = None) -> datetime:
 
     Raises typer.BadParameter.
     """
-    span = parse_duration(text)
-    if isinstance(span, timedelta):
-        return (now or datetime.now(UTC)) - span
+    try:
+        span = parse_duration(text)
+        if isinstance(span, timedelta):
+            return (now or datetime.now(UTC)) - span
+    except (OverflowError, ValueError):
+        raise typer.BadParameter(f"{text!r} is before the year 1") from None
     try:
         time = datetime.fromisoformat(text)
     except ValueError:

@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 
 from events.settings import KafkaSettings
 from events.topics import Topics
-from ops import query_print, query_tail, query_views
+from ops import archive_errors, kafka_errors, query_print, query_tail, query_views
 from ops.bar import Bar
 from ops.questions import named
 from sinks.archive.manifest import live
@@ -35,7 +35,7 @@ def run(
 ) -> None:
     """Print the answer to a question in SQL, or to one that has a name; without `kafka` of the archive alone.
 
-    Raises NotReady for what is no question, and when the cluster does not answer.
+    Raises NotReady for what is no question, and when the cluster does not answer or the archive cannot be read.
     """
     sql = named(question)
     query_views.check(sql)
@@ -61,11 +61,12 @@ async def _datasets(store: Store, kafka: KafkaSettings | None, folder: Path, spa
     found = {}
     for name, (topic, shape) in _views((kafka or KafkaSettings()).topic_prefix).items():
         # The manifest is read first: what is archived meanwhile is read from Kafka, and nothing twice.
-        listed, tail = list(entries(store, topic)), list[Path]()
+        with archive_errors.told(store):
+            listed, tail = list(entries(store, topic)), list[Path]()
         settled = {entry.partition: entry.next_offset for entry in listed}
         files = [file.path for file in live(listed)]
         if kafka is not None:
-            with Bar(f"reading {topic}") as bar:
+            with Bar(f"reading {topic}") as bar, kafka_errors.told(kafka):
                 tail = await query_tail.fetch(
                     kafka, topic, folder, shape=shape, begin=settled, since=span.since, progress=bar.show
                 )
@@ -77,7 +78,8 @@ def _dataset(store: Store, files: list[str], tail: list[Path], schema: pa.Schema
     """Return archived files and the ones of Kafka as one table."""
     parts = [ds.dataset(schema.empty_table())]
     if files:
-        parts.append(store.dataset(files, schema))
+        with archive_errors.told(store):
+            parts.append(store.dataset(files, schema))
     if tail:
         parts.append(ds.dataset([str(path) for path in tail], schema=schema, format="parquet"))
     return ds.UnionDataset(schema, parts)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,8 +15,9 @@ from rich.text import Text
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics
+from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
-from ops import spool_look, why
+from ops import catch_up_delay, spool_look, why
 from ops.bar import Bar
 from ops.catch_up_cli import FURTHEST
 from ops.catch_up_settings import CatchUpSettings
@@ -50,12 +52,13 @@ def run(since: datetime, *, api: bool, as_json: bool, mend: bool = False) -> int
     if until - since > FURTHEST:
         raise NotReady(f"--since must be in the last {FURTHEST.days} days: the raw topic remembers no longer.")
     root, rules = why.archive_at_hand(notes), why.rules_at_hand(notes)
-    asked = Asked(since, until, StreamSettings().dedupe_window, rules, root, delay=CatchUpSettings().delay)
-    _count_spool(kafka, notes)
+    asked = Asked(since, until, StreamSettings().dedupe_window, rules, root)
     try:
         report = asyncio.run(_run(kafka, asked, notes, api=api))
     except BrokenManifest as error:
-        raise NotReady(f"The archive in {root} cannot be believed: {error}") from error
+        raise NotReady(f"The archive in {root.name if root else None} cannot be believed: {error}") from error
+    except KafkaError as error:
+        raise NotReady(f"Kafka at {kafka.bootstrap_servers} does not do its part: {error!r}.") from error
     report.notes[:0] = notes
     if as_json:
         # A Counter does not survive asdict.
@@ -66,20 +69,27 @@ def run(since: datetime, *, api: bool, as_json: bool, mend: bool = False) -> int
     else:
         show(report)
     if mend:
-        fed = asyncio.run(feed(kafka, report.gaps))
+        try:
+            fed = asyncio.run(feed(kafka, report.gaps))
+        except KafkaError as error:
+            raise NotReady(
+                f"Kafka at {kafka.bootstrap_servers} did not take all of them ({error!r}): run it again."
+            ) from error
         print(f"{fed:,} records that came in were handed to the stream once more.", file=sys.stderr)
     return 1 if report.gaps else 0
 
 
 async def _run(kafka: KafkaSettings, asked: Asked, notes: list[str], *, api: bool) -> Report:
-    sekoia = SekoiaSettings()
+    sekoia, spooled = SekoiaSettings(), _count_spool(kafka, notes)
     if not api or not sekoia.api_key.get_secret_value():
         why_not = "SEKOIA_API_KEY is not set" if api else "--no-api"
         notes.append(f"the Alert API is not asked ({why_not}): a webhook that never came is not seen")
         with Bar("partitions") as bar:
             return await reconcile(kafka, asked, bar.show)
     async with alert_api(sekoia, kafka) as pages:
+        print("Asking the Alert API, one call in two seconds at most.", file=sys.stderr)
         asked.pages = pages
+        asked.delay = await _delay(kafka, spooled, notes)
         try:
             with Bar("partitions") as bar:
                 return await reconcile(kafka, asked, bar.show)
@@ -87,10 +97,23 @@ async def _run(kafka: KafkaSettings, asked: Asked, notes: list[str], *, api: boo
             raise NotReady(f"The Alert API cannot be compared with ({error}); --no-api compares the rest.") from error
 
 
-def _count_spool(kafka: KafkaSettings, notes: list[str]) -> None:
+async def _delay(kafka: KafkaSettings, spooled: datetime | None, notes: list[str]) -> timedelta:
+    """Return how long a webhook may be on its way, as a catch-up reckons: what is late or in a spool is not lost."""
+    now, usual = datetime.now(UTC), CatchUpSettings().delay
+    least = max(usual, now - spooled + catch_up_delay.MORE) if spooled else usual
+    found = await catch_up_delay.delay(kafka, least, InboxSettings().room_addresses().values(), now)
+    if found > usual:
+        since = f"{now - found:%Y-%m-%d %H:%M:%S} UTC"
+        notes.append(f"changes at the Alert API since {since} are not judged: the stream or a spool is that late")
+    return found
+
+
+def _count_spool(kafka: KafkaSettings, notes: list[str]) -> datetime | None:
+    """Note what waits in this host's spool, and return since when."""
     count, since = spool_look.oldest(IngestSettings().spool_folder(), Topics(kafka.topic_prefix).raw)
     if count:
         notes.append(f"{count:,} events wait in this host's spool, the oldest since {since:%Y-%m-%d %H:%M:%S} UTC")
+    return since
 
 
 def show(report: Report, console: Console | None = None) -> None:

@@ -3,19 +3,21 @@
 import asyncio
 import uuid
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
-from aiokafka.errors import IllegalOperation, KafkaConnectionError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from events.errors import NotReady
 from events.headers import FATE, LETTER, as_text, isoformat, restored
 from events.settings import KafkaSettings
 from events.topics import Topics
+from ops import kafka_errors
 from ops.letters import JOB, Box, Fate, Letter, Place, Wanted
 from ops.scan import Progress, scan
 from ops.visible import nothing_hidden
@@ -29,6 +31,27 @@ OPEN_FOR = 60.0
 Headers = list[tuple[str, bytes]]
 Route = tuple[str, Headers]
 """A topic, and the headers of the record that goes there."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Which way a redriven letter can take: a letter to a target that nobody runs would be read by nobody, and gone."""
+
+    targets: Collection[str] | None = None
+    """Those of the rules; None where no rules are at hand to ask."""
+    to: str = ""
+    """The target that gets other targets' letters, which may have had another name when they were buried."""
+
+    def has(self, letter: Letter) -> bool:
+        """Say whether there is a way back: the archive reads what everybody reads, nothing can be sent to it alone."""
+        if letter.stage != "sink":
+            return letter.stage == "stream"
+        if letter.target in ("", "archive"):
+            return False
+        return self.targets is None or (self.to or letter.target) in self.targets
+
+
+ANYWHERE = Way()
 
 
 class Overtaken(NotReady):
@@ -62,10 +85,8 @@ class Desk:
             acks="all",
             max_request_size=4 * 1024 * 1024,
         )
-        try:
+        with kafka_errors.told(self._kafka):
             await self._producer.start()
-        except KafkaConnectionError as error:
-            raise NotReady(f"Kafka does not answer at {self._kafka.bootstrap_servers}.") from error
         return self
 
     async def __aexit__(
@@ -73,7 +94,9 @@ class Desk:
     ) -> None:
         await self._producer.stop()
 
-    async def settle(self, wanted: Wanted, fate: Fate, progress: Progress, done: Callable[[int], None]) -> int:
+    async def settle(
+        self, wanted: Wanted, fate: Fate, progress: Progress, done: Callable[[int], None], way: Way = ANYWHERE
+    ) -> int:
         """Redrive or drop every open letter that is meant; return how many.
 
         Raises Overtaken, and NotReady while somebody's transaction hides what lies behind it.
@@ -81,7 +104,7 @@ class Desk:
         # An open transaction of the stream hides the ledger too.
         await nothing_hidden(self._kafka, self._topics.dead_letters, OPEN_FOR)
         box = await look(self._kafka, progress)
-        chosen = {letter.place: letter for letter in box.open(wanted) if fate == "dropped" or can_redrive(letter)}
+        chosen = {letter.place for letter in box.open(wanted) if fate == "dropped" or way.has(letter)}
         held: list[ConsumerRecord] = []
         settled = 0
         partitions = {place.partition for place in chosen}
@@ -90,20 +113,21 @@ class Desk:
                 if Place(record.partition, record.offset) in chosen:
                     held.append(record)
                 if len(held) == AT_A_TIME:
-                    settled += await self._write(held, fate)
+                    settled += await self._write(held, fate, way)
                     done(settled)
                     held = []
-        settled += await self._write(held, fate)
+        settled += await self._write(held, fate, way)
         done(settled)
         return settled
 
-    async def _write(self, records: Sequence[ConsumerRecord], fate: Fate) -> int:
+    async def _write(self, records: Sequence[ConsumerRecord], fate: Fate, way: Way = ANYWHERE) -> int:
         if not records:
             return 0
         sent: list[Future[Any]] = []
         try:
             async with self._producer.transaction():
-                for topic, record, value, headers in (move for each in records for move in self._moves(each, fate)):
+                moves = (move for each in records for move in self._moves(each, fate, way))
+                for topic, record, value, headers in moves:
                     sent.append(await self._send(topic, record, value, headers))
                 await asyncio.gather(*sent)
         except (ProducerFenced, IllegalOperation):  # the latter where the fence came down between two sends
@@ -112,6 +136,12 @@ class Desk:
                 "Somebody else began to redrive or drop letters, so this stops; what was done is done once. "
                 "Look with `tocsin dead-letters list` what is left."
             ) from None
+        except KafkaError as error:
+            await asyncio.gather(*sent, return_exceptions=True)
+            raise NotReady(
+                f"Kafka at {self._kafka.bootstrap_servers} does not do its part ({error!r}): what was done is done once, "
+                "say it again for the rest."
+            ) from error
         return len(records)
 
     async def _send(self, topic: str, record: ConsumerRecord, value: bytes | None, headers: Headers) -> Future[Any]:
@@ -121,12 +151,14 @@ class Desk:
         )
         return sent
 
-    def _moves(self, record: ConsumerRecord, fate: Fate) -> list[tuple[str, ConsumerRecord, bytes | None, Headers]]:
+    def _moves(
+        self, record: ConsumerRecord, fate: Fate, way: Way
+    ) -> list[tuple[str, ConsumerRecord, bytes | None, Headers]]:
         """Return what is written of a letter, all of it or nothing."""
         entry = (self._topics.dead_letters, record, None, self._entry(record, fate))
         if fate == "dropped":
             return [entry]
-        topic, headers = route(self._topics, record, self.job)
+        topic, headers = route(self._topics, record, self.job, way.to)
         return [(topic, record, record.value, headers), entry]
 
     def _entry(self, record: ConsumerRecord, fate: Fate) -> Headers:
@@ -134,15 +166,10 @@ class Desk:
         return [(name, value.encode()) for name, value in values.items()]
 
 
-def can_redrive(letter: Letter) -> bool:
-    """Say whether there is a way back: the archive reads what everybody reads, nothing can be sent to it alone."""
-    return letter.stage == "stream" or (letter.stage == "sink" and letter.target not in ("", "archive"))
-
-
-def route(topics: Topics, record: ConsumerRecord, job: str) -> Route:
-    """Return where a letter goes: back to raw as it was, or to the one target that refused it."""
+def route(topics: Topics, record: ConsumerRecord, job: str, to: str = "") -> Route:
+    """Return where a letter goes: back to raw as it was, or to the one target that refused it, or to another instead."""
     headers = as_text(record.headers)
     if headers["stage"] == "stream":
         return topics.raw, restored(record.headers)
-    marks = {"target": headers["target"], "cause": "redrive", JOB: job}
+    marks = {"target": to or headers["target"], "cause": "redrive", JOB: job}
     return topics.redeliveries, [(name, value.encode()) for name, value in marks.items()]

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import orjson
 import yaml
@@ -27,6 +27,8 @@ TOPIC = "topic:"
 
 CAUSE = "replay"
 """Header of a record that a replay wrote."""
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 Wants = Callable[[EnrichedEvent], bool]
 
@@ -129,6 +131,20 @@ def _answer(verdict: bool | None, unknown: bool) -> bool:
     return unknown if verdict is None else verdict
 
 
+def names(alert: str, value: bytes) -> bool:
+    """Say whether a record may be about an alert, without decoding it: its events lie in any partition once topics grew."""
+    plain = alert.isascii() and alert.replace("-", "").isalnum()  # as JSON has it too
+    return not plain or alert.encode() in value.lower()
+
+
+class Got(NamedTuple):
+    """What a target has receipts of."""
+
+    events: set[str]
+    since: datetime | None = EVER
+    """Of what came in before nobody knows whether it has a receipt; None: of anything."""
+
+
 @dataclass
 class Counts:
     """What was found, and what of it goes out."""
@@ -139,6 +155,10 @@ class Counts:
     """Wanted, and the target has it already."""
     sent: int = 0
     """Written by this job before."""
+    doubtful: int = 0
+    """To be sent, and nobody knows whether the target has it."""
+    known_since: datetime = EVER
+    """All receipts of what came in since then are known."""
     picks: dict[int, set[int]] = field(default_factory=dict)
     """By partition, the offsets to be sent."""
 
@@ -151,13 +171,14 @@ class Counts:
 class Picking:
     """Choose in one partition: of each event its last revision, unless the target got the event already."""
 
-    def __init__(self, plan: Plan, wants: Wants, got: set[str], sent: set[int]) -> None:
+    def __init__(self, plan: Plan, wants: Wants, got: Got, sent: set[int]) -> None:
         self._since, self._until = plan.span
         self._again = plan.again
         self._wants = wants
-        self._got = got
+        self._got = got.events
         self._sent = sent
-        self._last: dict[str, tuple[int, int, bool]] = {}
+        self._known_since = got.since or self._until
+        self._last: dict[str, tuple[int, int, bool, bool]] = {}
         self._done: set[str] = set()
         self.looked_at = 0
 
@@ -168,14 +189,15 @@ class Picking:
         self.looked_at += 1
         if offset in self._sent:
             self._done.add(event.event_id)
-        last = (event.revision, offset, self._wants(event))
+        last = (event.revision, offset, self._wants(event), event.received_at < self._known_since)
         self._last[event.event_id] = max(last, self._last.get(event.event_id, last))
 
     def add_to(self, counts: Counts, partition: int) -> None:
         """Count, and name the offsets."""
         counts.looked_at += self.looked_at
         picks = counts.picks.setdefault(partition, set())
-        for event_id, (_, offset, wanted) in self._last.items():
+        counts.known_since = max(counts.known_since, self._known_since)
+        for event_id, (_, offset, wanted, doubtful) in self._last.items():
             if not wanted and event_id not in self._done:
                 continue
             counts.wanted += 1
@@ -185,6 +207,7 @@ class Picking:
                 counts.got += 1
             else:
                 picks.add(offset)
+                counts.doubtful += doubtful and not self._again
 
 
 def marked(value: bytes, job: str, now: datetime) -> bytes:

@@ -66,7 +66,8 @@ def resume(job: str) -> Plan:
 def run(plan: Plan, *, rate: float, yes: bool) -> int:
     """Count, and with `yes` send; return the exit code.
 
-    Raises NotReady, also where people would be told and the job does not say that they are to be.
+    Raises NotReady, also where people would be told, or told once more for all one knows, and the job does not say that
+    they are to be.
     """
     notes = list[str]()
     rules = None if plan.topic and not plan.rule else sinks_main.load(SinksSettings())
@@ -81,19 +82,22 @@ def run(plan: Plan, *, rate: float, yes: bool) -> int:
             return 0
         if rules and _disturbs(plan, rules):
             raise NotReady(f"{plan.target} tells people: nothing is sent again to it without --notify.")
+        if counts.doubtful:
+            raise NotReady(_doubt(plan, counts))
         if not yes:
             console.print("Nothing is sent without --yes.")
             return 0
         plan.save(folder())
         return _send(job, plan, rate)
-    except (BrokenManifest, FileNotFoundError) as error:
-        raise NotReady(f"The archive cannot be read: {error}") from error
+    except BrokenManifest as error:
+        raise NotReady(f"The archive cannot be believed: {error}") from error
 
 
 def _send(job: Replay, plan: Plan, rate: float) -> int:
+    console.print(f"Job {plan.job}; whatever stops it, tocsin replay --job {plan.job} goes on.")
     try:
         with _Sending() as bar:
-            done = asyncio.run(job.send(rate, bar.show))
+            done = asyncio.run(job.send(rate, bar.show, bar.look))
     except KeyboardInterrupt:
         console.print(f"Stopped. Go on with: tocsin replay --job {plan.job}")
         return INTERRUPTED
@@ -106,10 +110,21 @@ def _disturbs(plan: Plan, rules: Rules) -> bool:
     return not plan.topic and shelf.find(rules.targets[plan.target].type).tells_people and not plan.notify
 
 
+def _doubt(plan: Plan, counts: Counts) -> str:
+    return (
+        f"Nobody knows whether {plan.target} has {counts.doubtful:,} of them: receipts of what came before "
+        f"{counts.known_since:%Y-%m-%d %H:%M} UTC have left Kafka and are not in an archive at hand. --again sends them all the "
+        "same, a later --since leaves them out."
+    )
+
+
 def _show(plan: Plan, counts: Counts, rate: float) -> None:
     since, until = plan.span
     lines = (
-        (counts.looked_at, f"records came in from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC"),
+        (
+            counts.looked_at,
+            f"records {'name it and ' if plan.alert else ''}came in from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC",
+        ),
         (counts.wanted, f"events are meant for {plan.target}"),
         (counts.got, "of them it has already; --again sends those too"),
         (counts.sent, f"of them job {plan.job} has sent already"),
@@ -129,18 +144,24 @@ class _Sending:
     """A bar with rate and remaining time."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=Console(stderr=True))
 
     def __enter__(self) -> Self:
         self._progress.start()
-        self._task = self._progress.add_task("")
+        self._task = self._progress.add_task("looking")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+    def look(self, done: int, total: int) -> None:
+        """Say how many of how many partitions were looked at; then the sending begins."""
+        self._progress.update(self._task, completed=done, total=total)
+        if done == total:
+            self._progress.reset(self._task, description="sending")
 
     def show(self, done: int, total: int) -> None:
         """Say how many of how many are sent."""

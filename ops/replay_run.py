@@ -4,37 +4,31 @@ import asyncio
 import time
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from events.codec import decode_enriched
 from events.errors import MalformedRecord, NotReady
-from events.headers import as_text, enriched_headers
+from events.headers import KafkaHeaders, as_text, enriched_headers, parse_time
 from events.identity import identify
 from events.settings import KafkaSettings
 from events.topics import MAX_ENRICHED, Topics
-from ingest.partitioner import partition_of
-from ops import life, replay_topic
+from ops import replay_got, replay_topic
+from ops.archive_rows import Wanted, rows
 from ops.letters import JOB
-from ops.life_targets import SHOWN
-from ops.replay import CAUSE, Counts, Picking, Plan, Wants, marked
+from ops.replay import CAUSE, Counts, Got, Picking, Plan, Wants, marked, names
 from ops.scan import Progress, Reader, Span, reading
 from ops.visible import nothing_hidden
-from sinks.archive.manifest import Manifest
-from sinks.archive.storage import Root, opened
+from sinks.archive.storage import Root
 from stream.restore import SLACK
 
 AT_A_TIME = 100
 """Records in one transaction."""
 OPEN_FOR = 60.0
 """Seconds to wait for transactions of others on the redeliveries."""
-LATE = timedelta(hours=1)
-"""How much later than it came in a record may have been enriched and still be looked at."""
 SOURCE = "source-offset"
 """Header: where in the enriched topic the record lies; with the job's id it says what is done."""
 
@@ -64,13 +58,13 @@ class Replay:
             places = await reader.partitions(self._topics.enriched)
             numbers = [each.partition for each in places]
             self._empty = bool(self._plan.topic) and not await replay_topic.is_there(self._kafka, reader, self._out)
-            if self._plan.alert:
-                numbers = [partition_of(self._plan.alert.encode(), len(numbers))]
             for done, number in enumerate(numbers, 1):
                 picking = Picking(
                     self._plan, self._wants, await self._got(reader, number), await self._sent(reader, number)
                 )
                 async for record in self._records(reader, number):
+                    if not names(self._plan.alert, record.value):
+                        continue
                     try:
                         picking.take(decode_enriched(record.value), record.offset)
                     except MalformedRecord:
@@ -79,10 +73,11 @@ class Replay:
                 progress(done, len(numbers))
         return counts
 
-    async def send(self, rate: float, progress: Progress) -> int:
+    async def send(self, rate: float, progress: Progress, looking: Progress = lambda _n, _all: None) -> int:
         """Write what is to be sent, no faster than so many records a second; return how many.
 
-        Raises NotReady, also when the same job runs elsewhere.
+        It looks once more first, when nobody else can be at the same job. Raises NotReady, also when the same job runs
+        elsewhere, or some of it left Kafka before its turn came.
         """
         if self._plan.topic:
             await replay_topic.ensure(self._kafka, self._plan.topic)
@@ -93,7 +88,7 @@ class Replay:
             max_request_size=4 * MAX_ENRICHED,
         ) as producer:
             await nothing_hidden(self._kafka, self._out, OPEN_FOR)
-            counts = await self.count(lambda _n, _all: None)
+            counts = await self.count(looking)
             pace = _Pace(rate)
             done = 0
             async for number, batch in self._batches(counts, int(max(1, min(AT_A_TIME, rate)))):
@@ -101,6 +96,11 @@ class Replay:
                 done += len(batch)
                 progress(done, counts.left)
                 await asyncio.sleep(pace.take(len(batch)))
+        if done < counts.left:
+            raise NotReady(
+                f"{counts.left - done:,} records left Kafka before their turn came; where the archive has them, "
+                f"tocsin replay --job {self._plan.job} sends them."
+            )
         return done
 
     async def _batches(self, counts: Counts, size: int) -> AsyncIterator[tuple[int, list[Found]]]:
@@ -139,78 +139,56 @@ class Replay:
         own = enriched_headers(decode_enriched(record.value)) if self._plan.topic else []
         return [*own, *((name, text.encode()) for name, text in marks.items())]
 
-    async def _got(self, reader: Reader, number: int) -> set[str]:
+    async def _got(self, reader: Reader, number: int) -> Got:
         """Return the events that the target, or the topic, has."""
         if self._plan.topic:
-            return set() if self._empty else await replay_topic.events(reader, self._out, number)
-        mark = f'"target":"{self._plan.target}"'.encode()
-        got = set()
-        place, span = await self._span(reader, self._topics.deliveries, number, self._plan.span[0] - SLACK)
-        async for record in reader.records({place: span}):
-            one = life.receipt(record.value) if record.value and mark in record.value else None
-            if one and one.target == self._plan.target and one.outcome in SHOWN:
-                got.add(one.event_id)
-        return got
+            return Got(set() if self._empty else await replay_topic.events(reader, self._out, number))
+        place = TopicPartition(self._topics.deliveries, number)
+        return await replay_got.by_target(reader, place, self._plan.target, self._plan.span[0], self._root)
 
     async def _sent(self, reader: Reader, number: int) -> set[int]:
         """Return the offsets that this job has written already."""
         if self._empty:
             return set()
-        place, span = await self._span(reader, self._out, number, None)
         sent = set()
-        async for record in reader.records({place: span}):
+        async for record in reader.records(await reader.spans([TopicPartition(self._out, number)])):
             headers = as_text(record.headers)
             if headers.get(JOB) == self._plan.job and headers.get("cause") == CAUSE:
                 sent.add(int(headers[SOURCE]))
         return sent
 
     async def _records(self, reader: Reader, number: int, within: Span | None = None) -> AsyncIterator[Found]:
-        """Yield the records of the span, or some of them: what left Kafka from the archive, the rest from Kafka."""
+        """Yield the records of the span, or some of them: what left Kafka from the archive, the rest from Kafka.
+
+        It goes on to the end of the topic: what came in long ago may have been enriched, or completed, just now.
+        """
         since, until = self._plan.span
         place = TopicPartition(self._topics.enriched, number)
         kept = (await reader.spans([place]))[place]
-        if self._root and (within is None or within.start < kept.start):
-            for record in archived(self._root, place.topic, number, kept.start, since, until):
+        start = (await reader.places({place: kept}, since - SLACK))[place]
+        within = within or Span(0, kept.end)
+        if self._root and start == kept.start:  # else Kafka has what is older, too
+            left = Span(within.start, min(kept.start, within.end))
+            for record in archived(self._root, place, left, since, until) if left.size else ():
                 yield record
-        start = (await reader.places({place: kept}, since))[place]
-        end = (await reader.places({place: kept}, until + LATE))[place]
-        span = Span(max(start, within.start), min(end, within.end)) if within else Span(start, end)
+        span = Span(max(start, within.start), min(kept.end, within.end))
         async for record in reader.records({place: span}):
-            if record.value:
+            if record.value and _came(record.headers, since, until):
                 yield Found(record.offset, record.key, record.value)
 
-    async def _span(
-        self, reader: Reader, topic: str, number: int, since: datetime | None
-    ) -> tuple[TopicPartition, Span]:
-        place = TopicPartition(topic, number)
-        spans = await reader.spans([place])
-        start = (await reader.places(spans, since))[place] if since else spans[place].start
-        return place, Span(start, spans[place].end)
+
+def _came(headers: KafkaHeaders, since: datetime, until: datetime) -> bool:
+    """Say whether a record came in then, as far as its headers tell: there may be millions that did not."""
+    at = parse_time(as_text(headers).get("received-at"))
+    return at is None or since <= at < until
 
 
-def archived(root: Root, topic: str, partition: int, below: int, since: datetime, until: datetime) -> Iterator[Found]:
-    """Yield what the archive has of a span of time below an offset.
-
-    Raises BrokenManifest, FileNotFoundError for a listed file that is gone.
-    """
-    manifest = Manifest(opened(root), topic, partition)
-    for seq in manifest.sequences():
-        entry, _ = manifest.read(seq)
-        if entry.first_offset >= below:
-            return
-        for file in entry.files:
-            with pq.ParquetFile(opened(root).source(file.path)) as parquet:
-                rows = parquet.read(columns=["kafka_offset", "received_at"])
-                wanted = pc.and_(
-                    pc.less(rows["kafka_offset"], below),
-                    pc.and_(pc.greater_equal(rows["received_at"], since), pc.less(rows["received_at"], until)),
-                )
-                if not pc.any(wanted).as_py():
-                    continue  # the records themselves are most of a file
-                table = parquet.read(columns=["kafka_offset", "record"]).filter(wanted).sort_by("kafka_offset")
-            for row in table.to_pylist():
-                value = row["record"].encode()
-                yield Found(row["kafka_offset"], _key(value), value)
+def archived(root: Root, place: TopicPartition, span: Span, since: datetime, until: datetime) -> Iterator[Found]:
+    """Yield what the archive has of a span of time and offsets. Raises BrokenManifest, Unreadable."""
+    wanted = Wanted("received_at", since, until)
+    for row in rows(root, place.topic, place.partition, span, ["record"], wanted):
+        value = row["record"].encode()
+        yield Found(row["kafka_offset"], _key(value), value)
 
 
 def _key(value: bytes) -> bytes:

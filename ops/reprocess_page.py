@@ -50,13 +50,15 @@ def run(since: datetime, until: datetime | None, *, yes: bool, keep: bool) -> in
         console.print(Text(f"note: {safe(note)}", "dim"))
     try:
         return asyncio.run(_run(kafka, asked, yes=yes, keep=keep))
-    except (BrokenManifest, FileNotFoundError) as error:
-        raise NotReady(f"The archive cannot be read: {error}") from error
+    except BrokenManifest as error:
+        raise NotReady(f"The archive cannot be believed: {error}") from error
 
 
 async def _run(kafka: KafkaSettings, asked: Asked, *, yes: bool, keep: bool) -> int:
     span = f"{asked.since:%Y-%m-%d %H:%M:%S} to {asked.until:%Y-%m-%d %H:%M:%S} UTC"
-    console.print(f"{await count(kafka, asked):>12,}  raw records came in from {span}")
+    with Bar("counting") as bar:
+        counted = await count(kafka, asked, bar.show)
+    console.print(f"{counted:>12,}  raw records came in from {span}")
     if not yes:
         console.print("Nothing is done without --yes.")
         return 0
@@ -70,19 +72,20 @@ async def _run(kafka: KafkaSettings, asked: Asked, *, yes: bool, keep: bool) -> 
 async def go_through(kafka: KafkaSettings, asked: Asked, *, keep: bool) -> Compared:
     """Copy, let a worker handle it, compare, and remove the topics unless they are to be kept.
 
-    Raises NotReady, BrokenManifest, FileNotFoundError.
+    Raises NotReady, BrokenManifest.
     """
     async with reading(kafka) as reader:
         partitions = len(await reader.partitions(Topics(kafka.topic_prefix).raw))
     own = kafka.model_copy(update={"topic_prefix": asked.prefix, "partitions": partitions})
-    await topics.ensure(own)
+    # Copies keep their times: by the contract's retention Kafka would drop what came in weeks ago before it is handled.
+    await topics.ensure(own, {"retention.ms": "-1"})
     try:
         with Bar("copying") as bar:
-            await copy(kafka, asked, bar.show)
+            found = await copy(kafka, asked, bar.show)
         async with _worker(kafka, asked.prefix, partitions) as address:
             with Bar("handling") as bar:
                 await _handled(own, address, bar)
-        return await compare(kafka, asked)
+        return await compare(kafka, asked, found)
     finally:
         if not keep:
             await _remove(own)
@@ -98,18 +101,13 @@ async def _worker(kafka: KafkaSettings, prefix: str, partitions: int) -> AsyncIt
         env = os.environ | {"STREAM_ADMIN_PORT": str(port), "STREAM_DATA": folder, "KAFKA_PARTITIONS": str(partitions)}
         env |= {"KAFKA_TOPIC_PREFIX": kafka.topic_prefix, "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
         with log.open("wb") as out:
-            python = (sys.executable, "-P", "-m")
-            argv = (
-                *python,
-                "sandbox.leash",
-                "--parent",
-                str(os.getpid()),
-                "--",
-                *python,
-                "ops.reprocess_worker",
-                prefix,
+            process = await asyncio.create_subprocess_exec(
+                *_command(prefix),
+                env=env,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,  # Ctrl-C in the terminal is for the command, which then stops it
             )
-            process = await asyncio.create_subprocess_exec(*argv, env=env, stdout=out, stderr=out)
         ended = asyncio.create_task(process.wait())
         work = asyncio.current_task()
         ended.add_done_callback(lambda _: work.cancel() if work and not stopping else None)
@@ -129,6 +127,11 @@ async def _worker(kafka: KafkaSettings, prefix: str, partitions: int) -> AsyncIt
             if not ended.done():
                 process.kill()
                 await ended
+
+
+def _command(prefix: str) -> list[str]:
+    python = [sys.executable, "-P", "-m"]
+    return [*python, "sandbox.leash", "--parent", str(os.getpid()), "--", *python, "ops.reprocess_worker", prefix]
 
 
 async def _handled(own: KafkaSettings, address: str, bar: Bar) -> None:
@@ -179,6 +182,10 @@ def show(found: Compared) -> None:
     )
     for number, words in lines:
         console.print(Text(f"{number:>12,}  {safe(words)}"))
+    if found.known_since:
+        since = f"{found.known_since:%Y-%m-%d %H:%M:%S} UTC"
+        note = f"what was enriched before {since} has left Kafka and is not in an archive at hand: it counts as nothing then"
+        console.print(Text(f"note: {note}", "dim"))
     for title, events in (("only then", found.only_before()), ("only now", found.only_now())):
         for event in events[:SHOWN]:
             console.print(Text(f"{title}: {safe(event)}"))

@@ -21,26 +21,34 @@ class Silence:
         """Take how long nothing may come; zero looks for no silence, for where no webhook is meant to come."""
         self._after = after
         self._missed = 0
+        self._missed_at: datetime | None = None
+        """When the newest alert was made of which no webhook came; one that came since shows that they do come."""
         self.since: datetime | None = None
         """When it was found, None while webhooks come."""
         metrics.SILENT.set(0)
 
-    async def look(self, kafka: KafkaSettings, missed: int, now: datetime) -> None:
-        """Judge after a pass that found so many new alerts without a webhook.
+    async def look(self, kafka: KafkaSettings, missed: int, missed_at: datetime, now: datetime) -> None:
+        """Judge after a pass that found so many new alerts without a webhook, the newest made then.
 
         Raises NotReady, KafkaError.
         """
-        if self._after and (missed or self.since):
-            # Passes may be far apart, when the API is away: one webhook between two of them has ended a silence.
-            self.judge(missed, now, heard=await heard(kafka, self.since or now - self._after))
+        if not self._after:
+            return
+        if missed:
+            self._missed += missed
+            self._missed_at = max(missed_at, self._missed_at or missed_at)
+        # Passes may be far apart, when the API is away: one webhook between two of them has ended a silence.
+        if begin := self.since or self._missed_at:
+            back = await heard(kafka, begin)
+            self.judge(now, back=back, lately=back or await heard(kafka, now - self._after))
 
-    def judge(self, missed: int, now: datetime, *, heard: bool) -> None:
-        """Take what a pass has found, and whether any webhook came lately."""
-        self._missed = 0 if heard else self._missed + missed
-        if heard and self.since:
-            log.info("webhooks_back", silent_for=str(now - self.since).partition(".")[0])
-            self.since = None
-        elif not heard and self._missed and self.since is None:
+    def judge(self, now: datetime, *, back: bool, lately: bool) -> None:
+        """Take whether any webhook came since the silence or the newest missed alert, and whether lately."""
+        if back:
+            if self.since:
+                log.info("webhooks_back", silent_for=str(now - self.since).partition(".")[0])
+            self._missed, self._missed_at, self.since = 0, None, None
+        elif not lately and self.since is None:
             self.since = now
             log.error(
                 "webhooks_silent",

@@ -4,16 +4,22 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from aiokafka.errors import KafkaConnectionError
+from aiokafka import TopicPartition
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from events.errors import NotReady
+from events.headers import as_text
 from events.settings import KafkaSettings
 from events.topics import Topics
+from ops import kafka_errors
+from ops.life_targets import Place
+from ops.scan import Span, reading
 from sinks import relocation
+from sinks.finished import decode
 from sinks.main import load
+from sinks.positions import committed
 from sinks.redeliveries import GROUP
 from sinks.rules import Start
 from sinks.settings import SinksSettings
@@ -60,19 +66,48 @@ def reset(kafka: KafkaSettings, target: str, start: Start, *, yes: bool) -> None
     console.print(f"It goes on at {start}: {_asked(kafka, relocation.waiting(kafka, target, topic)):,} waiting.")
 
 
-def rename(kafka: KafkaSettings, old: str, new: str) -> None:
-    """Let the new name go on where the old one stopped, with what is sent again as well.
+def rename(kafka: KafkaSettings, old: str, new: str, *, leave: bool = False) -> None:
+    """Let the new name go on where the old one stopped.
 
-    Raises NotReady, see `relocation.rename`.
+    What was sent again bears the old name, and only the old name would take it: NotReady while such records wait, unless
+    they are to be left. The new name reads what is sent again from the first record kept, for some may bear it already.
+    Raises NotReady also as `relocation.rename` does.
     """
     topics = Topics(kafka.topic_prefix)
+    if not leave and (count := _asked(kafka, sent_again(kafka, old))):
+        raise NotReady(
+            f"{count:,} records that were sent again wait for {old} under its old name: let it take them first, or leave "
+            "them to nobody with --leave."
+        )
     _asked(kafka, relocation.rename(kafka, old, new, topics.enriched))
-    if _asked(kafka, relocation.waiting(kafka, f"{old}.{GROUP}", topics.redeliveries)) is not None:
-        _asked(kafka, relocation.rename(kafka, f"{old}.{GROUP}", f"{new}.{GROUP}", topics.redeliveries))
     waiting = _asked(kafka, relocation.waiting(kafka, new, topics.enriched))
     console.print(
-        f"{new} goes on where {old} stopped, {waiting:,} waiting. Name it so in the rules file, then start it."
+        f"{new} goes on where {old} stopped, {waiting:,} waiting. Name it so in the rules file, then start it. "
+        f"Letters of {old} go to it with `tocsin dead-letters redrive --target {old} --to {new}`."
     )
+
+
+async def sent_again(kafka: KafkaSettings, target: str) -> int:
+    """Count the records sent again to a target that it has not taken yet.
+
+    Raises NotReady.
+    """
+    async with reading(kafka) as reader:
+        spans = await reader.spans(await reader.partitions(Topics(kafka.topic_prefix).redeliveries))
+        places = {
+            place: Place(offset, tuple(decode(offset, metadata.partition(" ")[2])))
+            for place, (offset, metadata) in (await committed(kafka, f"{target}.{GROUP}", list(spans))).items()
+        }
+        left = {
+            each: Span(max(span.start, places[each].base), span.end) if each in places else span
+            for each, span in spans.items()
+        }
+        count = 0
+        async for record in reader.records(left):
+            place = places.get(TopicPartition(record.topic, record.partition))
+            if as_text(record.headers).get("target") == target and not (place and place.has(record.offset)):
+                count += 1
+    return count
 
 
 async def _of(kafka: KafkaSettings, target: str, topics: Topics) -> tuple[int, int | None, int | None]:
@@ -84,7 +119,5 @@ async def _of(kafka: KafkaSettings, target: str, topics: Topics) -> tuple[int, i
 
 
 def _asked(kafka: KafkaSettings, work: Coroutine[Any, Any, T]) -> T:
-    try:
+    with kafka_errors.told(kafka):
         return asyncio.run(work)
-    except KafkaConnectionError as error:
-        raise NotReady(f"Kafka does not answer at {kafka.bootstrap_servers}.") from error

@@ -37,8 +37,14 @@ def reset(
 def rename(
     old: Annotated[str, typer.Argument(help="The name until now; stop it first.")],
     new: Annotated[str, typer.Argument(help="The name in the rules file from now on.")],
+    leave: Annotated[
+        bool, typer.Option("--leave", help="Leave what was sent again, and the old name has not taken, to nobody.")
+    ] = False,
 ) -> None:
-    """Let a target go on under another name where it stopped: nothing is told twice and nothing is left out."""
+    """Let a target go on under another name where it stopped: nothing is told twice and nothing is left out.
+
+    Refused while records that were sent again wait for the old name.
+    """
     from ops import targets
 
-    targets.rename(KafkaSettings(), old, new)
+    targets.rename(KafkaSettings(), old, new, leave=leave)

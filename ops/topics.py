@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -47,10 +47,10 @@ def check(kafka: KafkaSettings) -> int:
     return 1 if lines else 0
 
 
-async def ensure(kafka: KafkaSettings) -> list[str]:
+async def ensure(kafka: KafkaSettings, besides: Mapping[str, str] | None = None) -> list[str]:
     """Create the topics that are missing and return their names; another process may be doing the same.
 
-    Raises NotReady when the cluster does not answer or refuses.
+    `besides` are settings they get instead of the contract's. Raises NotReady when the cluster does not answer or refuses.
     """
     created: list[str] = []
 
@@ -58,7 +58,7 @@ async def ensure(kafka: KafkaSettings) -> list[str]:
         found = await _found(admin)
         if missing := [topic for topic in contract(kafka) if topic.name not in found]:
             brokers = await _brokers(admin)
-            wanted = [_new(topic, kafka, brokers) for topic in missing]
+            wanted = [_new(topic, kafka, brokers, besides) for topic in missing]
             if brokers < ENOUGH:
                 _warn(brokers)
             created.extend(_accepted(await admin.create_topics(wanted, timeout_ms=REQUEST_MS)))
@@ -89,8 +89,8 @@ async def differences(kafka: KafkaSettings) -> list[str]:
     return await asked(kafka, compare)
 
 
-def _new(topic: Topic, kafka: KafkaSettings, brokers: int) -> NewTopic:
-    config = config_of(topic, kafka, brokers)
+def _new(topic: Topic, kafka: KafkaSettings, brokers: int, besides: Mapping[str, str] | None = None) -> NewTopic:
+    config = {**config_of(topic, kafka, brokers), **(besides or {})}
     return NewTopic(topic.name, topic.partitions, replication_of(kafka, brokers), topic_configs=config)
 
 

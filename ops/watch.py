@@ -15,9 +15,10 @@ import structlog
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
+from events.topics import Topics
 from ops import canary, canary_page, watch_kafka, watch_pages
 from ops import watch_metrics as metrics
-from ops.conditions import CONDITIONS
+from ops.conditions import CONDITIONS, split
 from ops.doctor_sekoia import expiry
 from ops.heartbeat import Heartbeat
 from ops.watch_seen import Look, served
@@ -76,8 +77,10 @@ class Watch:
         self.reload: Reload | None = None
         self._settings = settings
         self._kafka = kafka
+        self._enriched = Topics(kafka.topic_prefix).enriched
         self._rooms = settings.room_addresses()
         self._saved: bytes | None = None
+        self._unsaved = False
         self._teller = Teller(kafka, rules, self._save, settings.runbook)
         self._heartbeat = Heartbeat(settings.heartbeat_url, settings.heartbeat_every.total_seconds())
         self._looked: float | None = None
@@ -90,7 +93,7 @@ class Watch:
             )
             await stack.enter_async_context(self._heartbeat)
             if (settings := self._settings).canary_url:
-                page = canary_page.create_page(canary.folder(settings.data), self.rules.targets)
+                page = canary_page.create_page(canary.folder(settings.data), lambda: self.rules.targets)
                 await stack.enter_async_context(canary_page.serving(page, settings.canary_host, settings.canary_port))
             self._stack = stack.pop_all()
         return self
@@ -126,15 +129,18 @@ class Watch:
             say("condition_raised" if change.raised else "condition_over", condition=change.key, detail=change.detail)
         self._save()
         self._count()
-        there = served(look.pages.values())
-        await self._teller.tell(self.memory.untold, kafka_answers=look.kafka is not None, served=there)
+        carries = look.kafka is not None and self._enriched not in look.kafka.missing
+        await self._teller.tell(self.memory.untold, carries=carries, served=served(look.pages.values()))
         self._looked = look.at
         metrics.LOOKED.set(look.at)
         metrics.UNTOLD.set(len(self.memory.untold))
-        await self._heartbeat.beat(time.monotonic(), well=not self.memory.raised and not self.memory.untold)
+        await self._heartbeat.beat(time.monotonic(), well=self._does_its_part())
 
     async def _look(self) -> Look:
-        pages, said = await asyncio.gather(watch_pages.fetch(self._http, self._rooms), watch_kafka.look(self._kafka))
+        pages, said = await asyncio.gather(
+            watch_pages.fetch(self._http, self._rooms),
+            watch_kafka.look(self._kafka, self.rules.targets, self.memory.letters),
+        )
         self._settings.data.mkdir(parents=True, exist_ok=True)
         return Look(
             at=time.time(),
@@ -153,12 +159,28 @@ class Watch:
             "last_look": self._looked,
         }
 
+    def _does_its_part(self) -> bool:
+        """Say whether people know of all that is raised, as far as anybody can say.
+
+        An outside alarm that lasted as long as what is raised would be silenced, and a host that dies with it.
+        """
+        in_trouble = {subject for condition, subject in map(split, self.memory.raised) if condition.of_target}
+        heard = not self.memory.raised or any(name not in in_trouble for name in self._teller.listeners())
+        return heard and not self.memory.untold
+
     def _save(self) -> None:
-        """Write the state down, when it differs from what is written."""
+        """Write the state down, when it differs from what is written; what a full disk does not take is told all the same."""
         now = self.memory.encoded()
-        if now != self._saved:
+        if now == self._saved:
+            return
+        try:
             self.memory.save(self._settings.folder, now)
-            self._saved = now
+        except OSError as error:
+            if not self._unsaved:
+                log.error("state_not_saved", folder=str(self._settings.folder), reason=error.strerror)
+            self._unsaved = True
+        else:
+            self._saved, self._unsaved = now, False
 
     def _count(self) -> None:
         raised = Counter(key.partition("/")[0] for key in self.memory.raised)

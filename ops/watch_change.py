@@ -24,6 +24,8 @@ class Change:
     detail: str = ""
     told: list[str] = field(default_factory=list)
     """Targets the watch has told itself."""
+    refused: list[str] = field(default_factory=list)
+    """Targets that refused it for good: their sink buries it, where it is found."""
     tried: bool = False
     """Whether Kafka may have it already."""
 

@@ -37,18 +37,25 @@ class Page:
             )
         )
 
-    def series(self, name: str, label: str) -> dict[str, float]:
-        """Return the values of a metric by one label."""
-        return {labels.get(label, ""): value for found, labels, value in self.samples if found == name}
+    def series(self, name: str, label: str, **labels: str) -> dict[str, float]:
+        """Return the values of a metric by one label, of the samples with these labels."""
+        return {has.get(label, ""): value for has, value in self._of(name, labels)}
 
     def total(self, name: str, **labels: str) -> float | None:
         """Return the sum of a metric, of the samples with these labels; None where the room has no such metric."""
-        found = [
-            value
+        found = [value for _, value in self._of(name, labels)]
+        return sum(found) if found else None
+
+    def most(self, name: str) -> float | None:
+        """Return the largest value: of what each worker of a host says of the host, or of when it was started."""
+        return max((value for _, value in self._of(name, {})), default=None)
+
+    def _of(self, name: str, labels: Mapping[str, str]) -> list[tuple[Mapping[str, str], float]]:
+        return [
+            (has, value)
             for metric, has, value in self.samples
             if metric == name and all(has.get(key) == wanted for key, wanted in labels.items())
         ]
-        return sum(found) if found else None
 
 
 Pages = Mapping[str, Page | None]
@@ -82,6 +89,8 @@ async def _page(http: httpx.AsyncClient, url: httpx.URL, host: str) -> Page | No
                 text += chunk
                 if len(text) > LARGEST:
                     return None
-        return Page.read(text.decode()) if answer.is_success else None
+        page = Page.read(text.decode()) if answer.is_success else None
     except (httpx.HTTPError, TimeoutError, ValueError):
         return None
+    # A page without a sample is that of a room none of whose workers has answered.
+    return page if page and page.samples else None

@@ -9,6 +9,7 @@ from ops.conditions import Seen, key_of
 from ops.doctor_sekoia import SOON
 from ops.episodes import Tally
 from ops.watch_kafka import KafkaSaid
+from ops.watch_letters import Letters
 from ops.watch_pages import Page, Pages
 from ops.watch_settings import WatchSettings
 
@@ -27,6 +28,8 @@ class Look:
     overdue: Mapping[str, str] = field(default_factory=dict)
     """By target: why its canary is missed; empty while it is not."""
 
+
+WELL = Seen(bad=False)
 
 Tallies = dict[str, Tally]
 """Counters of the rooms and of the topics, by name: what the watch remembers of them from look to look."""
@@ -47,11 +50,14 @@ def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, See
                 # Several workers may tell of one thing: bad for one is bad.
                 if key not in found or said.bad:
                     found[key] = said
+    if found.get("api_key_refused", WELL).bad and "breaker_open" in found:
+        found["breaker_open"] = Seen(None)  # it is open because of the key, in the workers that only heard of it too
     if look.kafka:
         found |= _groups(look.kafka.lags or (), settings)
-        found[key_of("dead_letter")] = _grew(
-            "letters", look.kafka.letters, tallies, look.at, settings, "offsets written"
-        )
+        missing = look.kafka.missing
+        found[key_of("topics_missing")] = Seen(bool(missing), f"Not there: {', '.join(missing)}" if missing else "")
+        if (letters := look.kafka.letters) is not None:
+            found[key_of("dead_letter")] = _buried(letters, tallies, look.at, settings)
     low = look.free_here < settings.disk_free
     found[key_of("disk_low", "data")] = Seen(low, f"{look.free_here / 1e9:.1f} GB left where TOCSIN_DATA is")
     if look.key_ends:
@@ -69,8 +75,10 @@ def unheard(look: Look, condition: str) -> Seen:
     """
     if condition == "late":
         silent = look.kafka is None or look.kafka.lags is None
+    elif condition == "dead_letter":
+        silent = look.kafka is None or look.kafka.letters is None
     else:
-        silent = look.kafka is None if condition == "dead_letter" else None in look.pages.values()
+        silent = look.kafka is None if condition == "topics_missing" else None in look.pages.values()
     return Seen(None if silent else False)
 
 
@@ -87,23 +95,33 @@ def _forget(tallies: Tallies, pages: Pages) -> None:
 def _room(name: str, page: Page, tallies: Tallies, now: float, settings: WatchSettings) -> dict[str, Seen]:
     found = {}
     window = settings.window.total_seconds()
-    if (started := page.total("process_start_time_seconds")) is not None:
-        # The workers of a room take turns to answer: only one that is younger than all before was started anew.
+    if (started := page.most("process_start_time_seconds")) is not None:
+        # Not every worker answers each time: only one that is younger than all before was started anew.
         tally = tallies.get(f"start/{name}", Tally())
         tally = tallies[f"start/{name}"] = tally.take(max(started, tally.last or 0.0), now, within=window)
         count = tally.lately(now, window)
         found[key_of("room_restarting", name)] = Seen(count > settings.restarts, f"{count} starts lately")
-    if (waiting := page.total("tocsin_ingest_spool_events")) is not None:
-        using = bool(page.total("tocsin_ingest_spool_open")) or waiting > 0
+    if (waiting := page.most("tocsin_ingest_spool_events")) is not None:
+        using = bool(page.most("tocsin_ingest_spool_open")) or waiting > 0
         found[key_of("spool_in_use", name)] = Seen(using, f"{waiting:,.0f} events wait there")
-        refused = page.total("tocsin_ingest_rejected_total", reason="not_published") or 0.0
-        found[key_of("webhooks_refused", name)] = _grew(f"refused/{name}", refused, tallies, now, settings, "refused")
-    if (free := page.total("tocsin_ingest_spool_disk_free_bytes")) is not None:
+        found[key_of("webhooks_refused", name)] = _refused(name, page, tallies, now, settings)
+    if (free := page.most("tocsin_ingest_spool_disk_free_bytes")) is not None:
         low = free < settings.disk_free
         found[key_of("disk_low", name)] = Seen(low, f"{free / 1e9:.1f} GB left where the spool of {name} is")
     if served([page]):
         found[key_of("rules_refused", name)] = _rules(name, page, tallies, now)
     return found
+
+
+def _refused(name: str, page: Page, tallies: Tallies, now: float, settings: WatchSettings) -> Seen:
+    """Count by worker: one that was slow to answer once is missing from a sum, and its return would be growth."""
+    refused = page.series("tocsin_ingest_rejected_total", "worker", reason="not_published")
+    lately, window = 0, settings.window.total_seconds()
+    for worker in page.series("tocsin_ingest_spool_events", "worker"):
+        key = f"refused/worker {worker}/{name}" if worker else f"refused/{name}"
+        tally = tallies[key] = tallies.get(key, Tally()).take(refused.get(worker, 0.0), now, within=window)
+        lately += tally.lately(now, window)
+    return Seen(lately > 0, f"{sum(refused.values()):,.0f} refused so far")
 
 
 def _rules(name: str, page: Page, tallies: Tallies, now: float) -> Seen:
@@ -151,10 +169,11 @@ def _groups(lags: Sequence[Lag], settings: WatchSettings) -> dict[str, Seen]:
     }
 
 
-def _grew(name: str, value: float, tallies: Tallies, now: float, settings: WatchSettings, what: str) -> Seen:
+def _buried(letters: Letters, tallies: Tallies, now: float, settings: WatchSettings) -> Seen:
     window = settings.window.total_seconds()
-    tally = tallies[name] = tallies.get(name, Tally()).take(value, now, within=window)
-    return Seen(tally.lately(now, window) > 0, f"{value:,.0f} {what} so far")
+    before = tallies.get("letters", Tally(0.0))
+    tally = tallies["letters"] = before.take((before.last or 0.0) + len(letters.new), now, within=window)
+    return Seen(tally.lately(now, window) > 0, str(letters))
 
 
 def served(pages: Iterable[Page | None]) -> set[str]:

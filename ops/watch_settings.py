@@ -72,7 +72,7 @@ class WatchSettings(BaseSettings):
     heartbeat_url: Annotated[SecretStr, AfterValidator(_address)] = Field(
         SecretStr(""),
         validation_alias="HEARTBEAT_URL",
-        description="Address of an outside service that misses a call: asked for (GET) only while all is well.",
+        description="Address of an outside service that misses a call: asked for (GET) while the watch looks and nothing waits to be told.",
     )
     heartbeat_every: Duration = Field(
         timedelta(minutes=1),

@@ -24,6 +24,8 @@ class Memory:
     episodes: dict[str, Episode] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
     untold: list[Change] = field(default_factory=list)
+    letters: dict[int, int] = field(default_factory=dict)
+    """By partition of the dead letters, the offset up to which they are known."""
 
     @property
     def raised(self) -> list[str]:
@@ -33,6 +35,8 @@ class Memory:
     def take(self, look: Look, settings: WatchSettings) -> list[Change]:
         """Note one look, and return what changed by it; the changes are among the untold then."""
         found = seen(look, self.tallies, settings)
+        if look.kafka and look.kafka.letters:
+            self.letters = dict(look.kafka.letters.places)
         changes = []
         for key in sorted(found.keys() | self.episodes.keys()):
             condition = CONDITIONS[key.partition("/")[0]]
@@ -71,10 +75,11 @@ class Memory:
                 {k: Episode(**v) for k, v in said["episodes"].items() if k.partition("/")[0] in CONDITIONS},
                 {name: Tally(v["last"], tuple(v["grew_at"])) for name, v in said["tallies"].items()},
                 [Change(**v) for v in said["untold"] if v["key"].partition("/")[0] in CONDITIONS],
+                {int(partition): offset for partition, offset in said.get("letters", {}).items()},
             )
         except FileNotFoundError:
             return cls()
-        except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotReady(f"{path} cannot be read: remove it; what is wrong is then told once more.") from error
 
     def encoded(self) -> bytes:
@@ -84,5 +89,6 @@ class Memory:
                 "episodes": {key: asdict(episode) for key, episode in self.episodes.items()},
                 "tallies": {name: asdict(tally) for name, tally in self.tallies.items()},
                 "untold": [change.as_json() for change in self.untold],
+                "letters": {str(partition): offset for partition, offset in self.letters.items()},
             }
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
@@ -10,13 +11,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from events.codec import encode
+from events.errors import NotReady
 from events.headers import as_text
 from events.records import EnrichedEvent
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import watch_metrics as metrics
 from ops.contained import contained
-from ops.scan import Unreachable, scan
+from ops.scan import scan
 from ops.watch_change import Change, headers
 from ops.watch_direct import Direct
 from sinks.rules import Rules
@@ -48,24 +50,45 @@ class Teller:
         self._runbook = runbook
         self._direct = direct or Direct()
 
-    async def tell(self, untold: list[Change], *, kafka_answers: bool, served: Collection[str]) -> None:
-        """Tell what can be told now, in order; what is left stays in the list. `served` are targets whose sink runs."""
+    async def tell(self, untold: list[Change], *, carries: bool, served: Collection[str]) -> None:
+        """Tell what can be told now, in order; what is left stays in the list.
+
+        `carries` says whether Kafka answers and has the topic, `served` are the targets whose sink runs.
+        """
         for change in list(untold):
             event = change.event(self._runbook)
-            wanted = [name for name in self._rules.targets if self._rules.decide(event, name).notify]
-            carried = [name for name in wanted if kafka_answers and name in served]
+            wanted = self._wanted(event)
+            carried = [name for name in wanted if carries and name in served]
             await self._post(change, event, [name for name in wanted if name not in carried])
-            waits = [name for name in wanted if name not in carried and name not in change.told]
+            waits = {*wanted}.difference(carried, change.told, change.refused)
             # Whom Kafka serves must not wait for one that cannot be told at all: that one's sink tells it when it is back.
-            if kafka_answers and (carried or not waits) and await self._write(change):
+            if not carries or (waits and not carried):
+                continue
+            if await self._write(change):
                 untold.remove(change)
                 self._save()
+            else:
+                # Who can be asked and does not take records carries nothing: nor what is still to be told in this look.
+                carries = False
+                await self._post(change, event, carried)
+
+    def listeners(self) -> list[str]:
+        """Return the targets that would be told of what is wrong with none of them."""
+        return self._wanted(Change("kafka_away", raised=True, since=0.0, at=time.time()).event())
+
+    def _wanted(self, event: EnrichedEvent) -> list[str]:
+        return [name for name in self._rules.targets if self._rules.decide(event, name).notify]
 
     async def _post(self, change: Change, event: EnrichedEvent, names: list[str]) -> None:
         for name in names:
-            if await self._direct.post(self._rules.targets[name], event):
-                change.told.append(name)
-                self._save()
+            if name in change.refused:
+                continue
+            outcome = await self._direct.post(self._rules.targets[name], event)
+            if outcome == "later":
+                continue
+            (change.told if outcome == "told" else change.refused).append(name)
+            self._save()
+            if outcome == "told":
                 metrics.TOLD.labels("direct").inc()
                 log.info("operator_told", target=name, event_id=change.id, way="direct")
 
@@ -77,7 +100,7 @@ class Teller:
             change.tried = True
             self._save()  # whoever is killed from here on looks first
             await contained(self._produce(change), WITHIN)
-        except (KafkaError, OSError, TimeoutError, Unreachable) as error:
+        except (KafkaError, OSError, TimeoutError, NotReady) as error:
             log.warning("change_not_written", event_id=change.id, reason=repr(error))
             return False
         metrics.TOLD.labels("kafka").inc()

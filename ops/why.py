@@ -1,10 +1,9 @@
 """`tocsin why`: the whole life of one alert, gathered and judged."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiokafka import TopicPartition
@@ -15,21 +14,21 @@ from events.settings import KafkaSettings
 from events.topics import Topics
 from inbox.settings import InboxSettings
 from ingest.settings import IngestSettings
-from ops import archive_index, life, life_find, life_reader
+from ops import archive_index, kafka_errors, life, life_find, life_reader, why_targets
+from ops.archive_errors import UNREADABLE, sentence
 from ops.letters import Box, Letter
-from ops.life import Event, Revision
-from ops.life_reader import Bound, Material
-from ops.life_targets import Place, Slip, Told, from_receipts, retried, without_receipt
-from ops.retries import retrying
+from ops.life import Event
+from ops.life_material import Bound, Material
+from ops.life_targets import Told
 from sinks import main as sinks_main
-from sinks.archive.manifest import BrokenManifest
 from sinks.archive.settings import ArchiveSettings
 from sinks.archive.storage import Folder, Root, Store
-from sinks.finished import decode
-from sinks.positions import committed
 from sinks.rules import Rules
 from sinks.settings import SinksSettings
 from sinks.summary import summarise
+
+PATIENCE = timedelta(seconds=2)
+"""How long a bucket that does not answer is tried: what Kafka tells is told then without it."""
 
 
 @dataclass
@@ -84,24 +83,24 @@ class Sources:
 def run(text: str, since: datetime | None, partitions: int = 0) -> Life:
     """Look into the life of an alert named by uuid, short id or the id of one of its events.
 
-    Raises NotReady when nothing is known of it, or the archive is broken.
+    Raises NotReady when nothing is known of it.
     """
     notes: list[str] = []
+    kafka = KafkaSettings()
     rooms = tuple(InboxSettings().room_addresses().values())
     spool = IngestSettings().spool_folder()
-    sources = Sources(archive_at_hand(notes), spool, rules_at_hand(notes), partitions, rooms, notes)
-    try:
-        return asyncio.run(look(KafkaSettings(), text, since, sources))
-    except BrokenManifest as error:
-        raise NotReady(
-            f"The archive in {sources.root.name if sources.root else None} cannot be believed: {error}"
-        ) from error
+    sources = Sources(archive_at_hand(notes, PATIENCE), spool, rules_at_hand(notes), partitions, rooms, notes)
+    with kafka_errors.told(kafka):
+        return asyncio.run(look(kafka, text, since, sources))
 
 
-def archive_at_hand(notes: list[str]) -> Store | None:
-    """Return the archive, None with a note where there is none at hand."""
+def archive_at_hand(notes: list[str], patience: timedelta | None = None) -> Store | None:
+    """Return the archive, None with a note where there is none at hand; a bucket is tried for so long at most."""
+    settings = ArchiveSettings()
+    if patience and settings.s3_patience > patience:
+        settings = settings.model_copy(update={"s3_patience": patience})
     try:
-        store = ArchiveSettings().store()
+        store = settings.store()
     except NotReady as error:
         notes.append(f"the archive is not looked into: {error}")
         return None
@@ -121,7 +120,17 @@ def rules_at_hand(notes: list[str]) -> Rules | None:
 
 
 async def look(kafka: KafkaSettings, text: str, since: datetime | None, sources: Sources) -> Life:
-    """Gather and judge. Raises NotReady, BrokenManifest."""
+    """Gather and judge; where the archive cannot be read, without it. Raises NotReady, KafkaError."""
+    try:
+        return await _look(kafka, text, since, sources)
+    except UNREADABLE as error:
+        if sources.root is None:
+            raise
+        note = f"the archive is not looked into: {sentence(sources.root, error)}"
+        return await _look(kafka, text, since, replace(sources, root=None, notes=[*sources.notes, note]))
+
+
+async def _look(kafka: KafkaSettings, text: str, since: datetime | None, sources: Sources) -> Life:
     root, rules = sources.root, sources.rules
     key, found = await life_find.find(kafka, text, since, root)
     material = await life_reader.read(kafka, key, since, root, sources.spool, sources.partitions)
@@ -132,7 +141,7 @@ async def look(kafka: KafkaSettings, text: str, since: datetime | None, sources:
     life_.bounds = material.bounds
     _letters(life_, material)
     topics = Topics(kafka.topic_prefix)
-    stream_at = await _place(kafka, "stream", TopicPartition(topics.raw, material.partition))
+    stream_at = await why_targets.place_of(kafka, "stream", TopicPartition(topics.raw, material.partition))
     files = {row.offset: row.path for row in material.archived.rows}
     revisions = [one for record in records if (one := life.revision(record, files.get(record.offset)))]
     buried = [letter.source for letter, _ in life_.letters if letter.stage == "stream"]
@@ -141,18 +150,25 @@ async def look(kafka: KafkaSettings, text: str, since: datetime | None, sources:
     life_.resent = [_resent(record) for record in material.redeliveries]
     life_.spooled = [(each.event_id, each.received_at) for each in material.spooled]
     life_.archived_to = material.archived.next_offsets.get(material.partition)
-    if material.archived.back_to:
-        life_.archived_to = None
-        life_.notes.append(f"the archive was searched back to {material.archived.back_to:%Y-%m-%d %H:%M} only")
-    life_.notes += [f"the archive's file {path} is listed and gone" for path in material.archived.gone]
+    _archive_notes(life_, material.archived)
     _head(life_)
-    await _targets(life_, kafka, material, rules)
-    await _retries(life_, sources.rooms)
+    life_.told = await why_targets.told(kafka, life_.events, material, rules)
+    await why_targets.retries(life_.told, sources.rooms)
     if not (life_.events or life_.letters or life_.spooled):
         raise NotReady(
             f"Nothing about {text} is in what was read ({_read(material.bounds)}): look further back with --since."
         )
     return life_
+
+
+def _archive_notes(found: Life, archived: archive_index.Found) -> None:
+    """Say what of the archive was not read: nothing is missing there then, as far as one can say."""
+    if archived.back_to or archived.unread:
+        found.archived_to = None
+    if archived.back_to:
+        found.notes.append(f"the archive was searched back to {archived.back_to:%Y-%m-%d %H:%M} only")
+    found.notes += [f"the archive's file {path} is listed and gone" for path in archived.gone]
+    found.notes += [f"the archive's file {path} cannot be read" for path in archived.unread]
 
 
 def _letters(found: Life, material: Material) -> None:
@@ -177,57 +193,6 @@ def _resent(record: life.Record) -> Resent:
     told = (headers.get("target", ""), headers.get("cause", ""), headers.get("job-id", ""))
     at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
     return Resent(f"{record.topic}/{record.partition}/{record.offset}", *told, at)
-
-
-async def _targets(found: Life, kafka: KafkaSettings, material: Material, rules: Rules | None) -> None:
-    slips: dict[tuple[str, int], list[Slip]] = defaultdict(list)
-    for record in material.receipts:
-        if one := life.receipt(record.value):
-            slips[one.event_id, one.revision].append(Slip(one, datetime.fromtimestamp(record.timestamp / 1000, UTC)))
-    names = list(rules.targets) if rules else []
-    names += sorted({slip.receipt.target for each in slips.values() for slip in each} - set(names))
-    enriched = TopicPartition(Topics(kafka.topic_prefix).enriched, material.partition)
-    found_at = await asyncio.gather(*(_place(kafka, name, enriched) for name in names))
-    places = dict(zip(names, found_at, strict=True))
-    for event in found.events:
-        found.told[event.event_id] = [
-            told
-            for one in event.revisions
-            for name in names
-            for told in _told(name, one, slips[event.event_id, one.revision], rules, places[name])
-        ]
-
-
-async def _retries(found: Life, rooms: Collection[str]) -> None:
-    waiting = [(event_id, told) for event_id, each in found.told.items() for told in each if told.state == "waiting"]
-    if not waiting:
-        return
-    from ops import private_ports  # an HTTP client is loaded only where somebody is asked
-
-    trying = retrying(await private_ports.health(rooms))
-    for event_id, told in waiting:
-        if told.target in trying:
-            retried(told, event_id, trying[told.target])
-
-
-def _told(name: str, one: Revision, slips: Iterable[Slip], rules: Rules | None, place: Place | None) -> list[Told]:
-    jobs: dict[str | None, list[Slip]] = defaultdict(list)
-    for slip in slips:
-        if slip.receipt.target == name:
-            jobs[slip.receipt.replay_id].append(slip)
-    told = [from_receipts(name, one.revision, job, each) for job, each in jobs.items()]
-    if None not in jobs:
-        waits = max(0, one.offset - place.base) if place else None
-        told.insert(0, without_receipt(name, one.event, one.offset, rules, place, waits=waits))
-    return told
-
-
-async def _place(kafka: KafkaSettings, group: str, partition: TopicPartition) -> Place | None:
-    known = await committed(kafka, group, [partition])
-    if partition not in known:
-        return None
-    offset, metadata = known[partition]
-    return Place(offset, tuple(decode(offset, metadata.partition(" ")[2])))
 
 
 def _read(bounds: Iterable[Bound]) -> str:

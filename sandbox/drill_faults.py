@@ -13,9 +13,19 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from events.topics import Topics
-from sandbox.drill_rooms import Fault, frozen, kafka_down, kafka_hangs, restarting, webhooks_refused
+from sandbox.drill_rooms import (
+    Fault,
+    frozen,
+    kafka_down,
+    kafka_hangs,
+    kafka_readonly,
+    restarting,
+    topics_missing,
+    webhooks_refused,
+)
 from sandbox.drill_site import Site
 from sandbox.supervisor import PERSON_CAN_FIX
 
@@ -57,9 +67,21 @@ async def _target_gone(site: Site) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _dead_letter(site: Site) -> AsyncIterator[None]:
     """Write what is no webhook to the raw topic, as nobody but us should: the stream buries it."""
-    async with AIOKafkaProducer(**site.kafka.client_options()) as producer:
-        await producer.send_and_wait(Topics(site.kafka.topic_prefix).raw, b"\xff not a webhook", key=b"drill")
+    while not await _written(site, b"\xff not a webhook"):
+        await asyncio.sleep(0.5)  # another drill has its hands on the broker
     yield
+
+
+async def _written(site: Site, value: bytes) -> bool:
+    producer = AIOKafkaProducer(**site.kafka.client_options())
+    try:
+        await producer.start()
+        await producer.send_and_wait(Topics(site.kafka.topic_prefix).raw, value, key=b"drill")
+    except KafkaError:
+        return False
+    finally:
+        await producer.stop()
+    return True
 
 
 @asynccontextmanager
@@ -181,6 +203,7 @@ _ALL = (
     Drill(
         "kafka-hangs", "spool_in_use/ingest", "the broker is stopped in its tracks while a webhook comes", kafka_hangs
     ),
+    Drill("kafka-readonly", "spool_in_use/ingest", "the broker answers and takes no records", kafka_readonly),
     Drill(
         "webhooks-refused", "webhooks_refused/ingest", "the broker is stopped, and the spool is full", webhooks_refused
     ),
@@ -197,6 +220,7 @@ _ALL = (
     Drill("webhooks-silent", "webhooks_silent", "alerts are raised, and no webhook comes", _silence),
     Drill("api-errors", "breaker_open", "the Alert API answers 503", _api_errors, aside=True),
     Drill("key-refused", "api_key_refused", "the Alert API answers 401", _key_refused),
+    Drill("topics-missing", "topics_missing", "a topic is deleted", topics_missing),
 )
 
 DRILLS = {each.name: each for each in _ALL}

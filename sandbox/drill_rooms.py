@@ -5,7 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from events.errors import NotReady
+from events.topics import Topics, contract
+from ops import topics
+from ops.topic_shape import CLOSED, SIZE
 from sandbox.drill_site import Site
 
 BACK_WITHIN = 180.0
@@ -38,6 +44,48 @@ async def kafka_hangs(site: Site) -> AsyncIterator[None]:
     finally:
         site.broker.resume()
     await site.broker.ready(within=BACK_WITHIN)
+
+
+@asynccontextmanager
+async def kafka_readonly(site: Site) -> AsyncIterator[None]:
+    """Let the broker answer, give all there is to read, and take no record, and post a webhook."""
+    await _limit_records(site, CLOSED[0])
+    try:
+        await site.post_alert()
+        yield
+    finally:
+        await _limit_records(site)
+
+
+async def _limit_records(site: Site, size: str | None = None) -> None:
+    """Set the largest record of the topics; what the contract says without a size."""
+    names = Topics(site.kafka.topic_prefix)
+    of_each = {each.name: each.config for each in contract(site.kafka) if each.name in (names.raw, names.enriched)}
+    # The request replaces all a topic was given.
+    wanted = [
+        ConfigResource(ConfigResourceType.TOPIC, name, config | ({SIZE: size} if size else {}))
+        for name, config in of_each.items()
+    ]
+
+    async def change(admin: AIOKafkaAdminClient) -> None:
+        for answer in await admin.alter_configs(wanted):
+            for code, message, *_ in answer.resources:
+                if code:
+                    raise NotReady(f"Kafka does not let us change its topics: {message}.")
+
+    await topics.asked(site.kafka, change)
+
+
+@asynccontextmanager
+async def topics_missing(site: Site) -> AsyncIterator[None]:
+    """Delete the topic that nobody needs as long as nothing is buried."""
+
+    async def delete(admin: AIOKafkaAdminClient) -> None:
+        await admin.delete_topics([Topics(site.kafka.topic_prefix).dead_letters])
+
+    await topics.asked(site.kafka, delete)
+    yield
+    await topics.ensure(site.kafka)
 
 
 @asynccontextmanager

@@ -1,8 +1,10 @@
 """Choose anew where a target goes on, or let another name go on where it stopped."""
 
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, for_code
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from events.errors import NotReady
 from events.settings import KafkaSettings
@@ -10,6 +12,10 @@ from sinks.positions import client, committed, partitions_of, starts
 from sinks.rules import Start
 
 Offsets = dict[TopicPartition, int]
+GROUP_HAS_MEMBERS, UNKNOWN_GROUP = 68, 69
+"""Error codes of the protocol (kafka.apache.org/protocol, Error Codes) that aiokafka has no names for."""
+
+log = structlog.get_logger()
 
 
 async def members(kafka: KafkaSettings, target: str) -> int:
@@ -78,7 +84,27 @@ async def rename(kafka: KafkaSettings, old: str, new: str, topic: str) -> Offset
     if await members(kafka, old):
         raise NotReady(f"Target {old} is running: stop it first, or both names would tell people of the same events.")
     await _commit(kafka, new, known)
+    await forget(kafka, old)
     return {partition: offset for partition, (offset, _) in known.items()}
+
+
+async def forget(kafka: KafkaSettings, target: str) -> None:
+    """Delete the group of a target that is no more, with its places: else it is late for as long as Kafka remembers it.
+
+    Raises NotReady while it runs.
+    """
+    admin, group = AIOKafkaAdminClient(**kafka.client_options()), kafka.group(target)
+    await admin.start()
+    try:
+        coordinator = await admin.find_coordinator(group)
+        answer = await admin._send_request(DeleteGroupsRequest([group]), coordinator)  # noqa: SLF001 - it has no verb for it
+    finally:
+        await admin.close()
+    codes = {code for _, code in answer.results} - {0, UNKNOWN_GROUP}
+    if GROUP_HAS_MEMBERS in codes:
+        raise NotReady(f"Target {target} is running: stop it first.")
+    if codes:
+        log.warning("group_left", group=group, reason=for_code(codes.pop()).__name__)
 
 
 async def _commit(kafka: KafkaSettings, target: str, places: dict[TopicPartition, tuple[int, str]]) -> None:

@@ -10,6 +10,7 @@ import structlog
 from events.settings import KafkaSettings
 from events.topics import Topics
 from stream import metrics
+from stream.breaker import Breaker
 from stream.ending import end_process
 from stream.enrich import Enricher
 from stream.intake import RawRecord
@@ -19,7 +20,15 @@ from stream.partition import Partition
 from stream.restore import Restored, restore
 from stream.settings import StreamSettings
 
+PROBE = 15.0
+"""Seconds after a pause of the breaker within which the call that tries the API has ended: its timeout, and the way to it."""
+
 log = structlog.get_logger()
+
+
+def not_asked(breaker: Breaker, now: float) -> bool:
+    """Say whether nothing but a probe is asked: one that hangs between two pauses must not pass for an API that is well."""
+    return breaker.silent_for(now - PROBE if breaker.probing else now) > 0
 
 
 class Worker:
@@ -49,7 +58,7 @@ class Worker:
         metrics.MARKS.set_function(lambda: sum(partition.marks for partition in self._partitions.values()))
         metrics.PENDING.set_function(lambda: sum(partition.pending for partition in self._partitions.values()))
         metrics.OLDEST.set_function(self.oldest_age)
-        metrics.BREAKER.set_function(lambda: float(lookups.silent))
+        metrics.BREAKER.set_function(lambda: float(not_asked(lookups.breaker, time.monotonic())))
         metrics.BUDGET_LEFT.set_function(lambda: lookups.budget.left(time.monotonic()))
 
     def assigned(self, numbers: set[int]) -> None:

@@ -108,7 +108,12 @@ class Bucket:
 
     def source(self, path: str) -> Any:
         """Return what Arrow reads the object from, in ranges; FileNotFoundError where there is none."""
-        return self._filesystem().open_input_file(f"{self._base}/{path}")
+        try:
+            return self._filesystem().open_input_file(f"{self._base}/{path}")
+        except FileNotFoundError:
+            with _as_oserror():  # fsspec says so of a bucket that does not answer, too
+                obstore.head(self._store, path)
+            raise
 
     def dataset(self, paths: list[str], schema: pa.Schema) -> ds.Dataset:
         """Return Parquet files as one table; a column that an older file has not is null there."""

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from datetime import date
+from typing import NamedTuple
 from urllib.parse import quote
 
 DATA = "enriched"
@@ -31,12 +32,25 @@ def data_name(topic: str, partition: int, first_offset: int, seq: int) -> str:
     return f"{topic}-{partition}-{first_offset}-{seq}.parquet"
 
 
+class Parts(NamedTuple):
+    """What a data file's name says."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    seq: int
+
+
+def parsed(name: str) -> Parts | None:
+    """Read a data file's name, None for another file."""
+    match = _NAME.fullmatch(name)
+    return Parts(match["topic"], int(match["partition"]), int(match["offset"]), int(match["seq"])) if match else None
+
+
 def sequence(name: str, topic: str, partition: int) -> int | None:
     """Return the sequence number in a data file's name, None where it is not of this partition."""
-    match = _NAME.fullmatch(name)
-    if match is None or match["topic"] != topic or int(match["partition"]) != partition:
-        return None
-    return int(match["seq"])
+    parts = parsed(name)
+    return parts.seq if parts and (parts.topic, parts.partition) == (topic, partition) else None
 
 
 def entries_folder(topic: str, partition: int) -> str:

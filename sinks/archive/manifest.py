@@ -100,13 +100,14 @@ class Manifest:
         """
         yield from (entry for entry, _ in self.stored())
 
-    def stored(self) -> Iterator[tuple[Entry, bytes]]:
-        """Yield all entries with their bytes, in order, each checked against the one before.
+    def stored(self, after: tuple[Entry, str] | None = None) -> Iterator[tuple[Entry, bytes]]:
+        """Yield all entries, or those after one and its SHA-256, with their bytes, each checked against the one before.
 
         Raises BrokenManifest.
         """
-        previous, next_offset = None, None
-        for number, seq in enumerate(self.sequences()):
+        previous, next_offset = (after[1], after[0].next_offset) if after else (None, None)
+        first = after[0].seq + 1 if after else 0
+        for number, seq in enumerate((seq for seq in self.sequences() if seq >= first), first):
             entry, raw = self._stored(seq)
             follows = next_offset is None or entry.first_offset == next_offset
             if seq != number or entry.previous != previous or not follows:

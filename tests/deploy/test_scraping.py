@@ -40,7 +40,7 @@ def discovered(name):
     return [about | {"__meta_kubernetes_pod_container_port_name": port.get("name", "")} for port in ports]
 
 
-@pytest.mark.parametrize("name", TEMPLATES.keys() - RAN_ONCE)
+@pytest.mark.parametrize("name", sorted(TEMPLATES.keys() - RAN_ONCE))
 def test_a_pod_is_known_by_its_room_and_asked_once(name):
     [kept] = filter(None, map(relabelled, discovered(name)))
     assert (kept["job"], kept["instance"]) == (f"tocsin-{name}", f"{name}-0")

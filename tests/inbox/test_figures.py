@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inbox.figures import _SHOWN, figures
+from inbox.figures import _SHOWN, figures, scrape
 
 ROOT = Path(__file__).parents[2]
 COUNTED = set()
@@ -25,3 +25,12 @@ def test_a_breaker_that_is_open_is_wrong_and_names_its_entry():
         ("3.2 /s", "", False),
         ("open", "tocsinalertapibreakeropen", True),
     ]
+
+
+def test_the_spool_that_workers_share_is_counted_once_and_what_each_took_is_added_up():
+    page = "".join(
+        f'{name}{{worker="{number}"}} 3.0\n'
+        for name in ("tocsin_ingest_spool_events", "tocsin_ingest_accepted_total")
+        for number in range(2)
+    )
+    assert scrape(page) == {"tocsin_ingest_spool_events": 3.0, "tocsin_ingest_accepted_total": 6.0}

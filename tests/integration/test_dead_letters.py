@@ -4,7 +4,7 @@ import asyncio
 import json
 import uuid
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -15,8 +15,9 @@ from events.errors import NotReady
 from events.headers import DeadLetter, originals
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from events.topics import Topics
-from ops import dead_letters, redrive
-from ops.letters import Place, Wanted
+from ops import dead_letters, doctor_letters, redrive
+from ops.findings import Asked
+from ops.letters import KEPT, Place, Wanted
 from ops.redrive import Desk, Overtaken, look
 from ops.scan import scan
 from sinks import shelf
@@ -198,6 +199,43 @@ def test_a_redriven_letter_reaches_its_target_only_once_and_has_a_receipt(kafka_
         (back,) = (await look(kafka_settings, quiet)).open(Wanted())
         assert back.reason.startswith("malformed")
         assert all(each.replay_id for each in receipts)
+
+    asyncio.run(scenario())
+
+
+def test_letters_of_a_target_that_the_rules_do_not_have_stay_or_go_to_another(kafka_settings, capsys, monkeypatch):
+    monkeypatch.setenv("TEAMS_WEBHOOK_URL", "https://example.invalid/hook")
+    asyncio.run(bury(kafka_settings, *[("sink", "soc", encode(event()))] * 3, ("sink", "teams", encode(event()))))
+    dead_letters.settle(kafka_settings, Wanted(), "redriven", yes=True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the rules have no target soc, so nobody would read what is sent to it" in said
+    assert "1 letters redriven" in said
+    with pytest.raises(NotReady, match="There is no target 'tems'"):
+        dead_letters.settle(kafka_settings, Wanted(), "redriven", yes=True, to="tems")
+    dead_letters.settle(kafka_settings, Wanted(), "redriven", yes=True, to="teams")
+    sent = asyncio.run(read(kafka_settings, Topics(kafka_settings.topic_prefix).redeliveries))
+    assert [dict(each.headers)["target"] for each in sent] == [b"teams"] * 4
+
+
+def test_the_doctor_minds_open_letters_that_leave_soon(kafka_settings, monkeypatch):
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_settings.bootstrap_servers)
+    monkeypatch.setenv("KAFKA_TOPIC_PREFIX", kafka_settings.topic_prefix)
+    topic = Topics(kafka_settings.topic_prefix).dead_letters
+    old = int((datetime.now(UTC) - KEPT + timedelta(days=2.5)).timestamp() * 1000)
+
+    async def found():
+        return [(each.state, each.found) async for each in doctor_letters.look(Asked())]
+
+    async def scenario():
+        assert [state for state, _ in await found()] == ["well"]
+        async with AIOKafkaProducer(**kafka_settings.client_options(), acks="all") as producer:
+            headers = DeadLetter("sink", "status 400", "somewhere", 0, 1, "mail").to_kafka()
+            await producer.send_and_wait(topic, b"{}", b"a1", headers=headers, timestamp_ms=old)
+        await bury(kafka_settings, ("sink", "soc", encode(event())))
+        ((state, said),) = await found()
+        assert (state, said[:14], said[-3:]) == ("warning", "1 open dead le", "2.5")
+        assert await settle(kafka_settings, "dropped", Wanted(target="mail")) == 1
+        assert [state for state, _ in await found()] == ["well"]
 
     asyncio.run(scenario())
 

@@ -18,9 +18,11 @@ from events.records import EnrichedEvent, Enrichment, Receipt, WebhookEvent
 from events.settings import KafkaSettings
 from events.topics import Topics
 from ops import mend, reconcile_page
+from ops.archive_files import listed
 from ops.reconcile import Asked, Report, reconcile, unaccounted
-from ops.scan import reading
+from ops.scan import Span, reading
 from sinks import rules_file
+from sinks.archive.compaction import clear, compact
 from sinks.archive.storage import Folder
 from sinks.archive.writer import PartitionWriter
 
@@ -111,6 +113,11 @@ class World:
             writer.commit(part[-1].offset + 1, written.files)
             if "file" in gaps and number == 1:
                 (self.root / written.files[0].path).unlink()
+        if "merged" in gaps:
+            compact(Folder(self.root), self.topics.enriched, 0, "w", None, at_least=2)
+            clear(Folder(self.root), self.topics.enriched, 0, timedelta(0))
+        if "merged file" in gaps:
+            (self.root / listed(self.root, self.topics.enriched, 0, Span(0, 100)).files[0].path).unlink()
 
     async def reconcile(self, **more: Any) -> Report:
         asked = Asked(BEGIN - timedelta(minutes=5), datetime.now(UTC), timedelta(hours=24), RULES_NOW, self.root)
@@ -129,6 +136,18 @@ class Api:
 
     async def updated(self, _since: datetime, offset: int = 0) -> list[dict[str, Any]]:
         return self.items[offset:]
+
+
+@pytest.mark.parametrize(("gaps", "said"), [(("merged",), {}), (("merged", "merged file"), {"lost archive file": 1})])
+def test_a_merged_archive_is_whole_until_its_file_is_gone(
+    kafka_settings: KafkaSettings, tmp_path: Path, gaps: tuple[str, ...], said: dict[str, int]
+) -> None:
+    async def scenario() -> Report:
+        world = World(kafka_settings, tmp_path)
+        await world.make(*gaps)
+        return await world.reconcile()
+
+    assert unaccounted(asyncio.run(scenario())) == said
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from aiokafka import AIOKafkaProducer
 
 from events.errors import NotReady
 from events.topics import Topics
-from ops import targets
+from inbox.lag import Lags
+from ops import targets, watch_kafka
 from sinks import positions, relocation
+from sinks.redeliveries import GROUP
 
 pytestmark = pytest.mark.kafka
 
@@ -35,6 +37,54 @@ def test_a_new_name_goes_on_where_the_old_one_stopped(kafka_settings, enriched, 
     assert asyncio.run(relocation.waiting(kafka_settings, "soc-teams", enriched)) == 0
     asyncio.run(positions.prepare(kafka_settings, "soc-teams", enriched, "earliest"))  # its first start changes nothing
     assert asyncio.run(relocation.waiting(kafka_settings, "soc-teams", enriched)) == 0
+    assert asyncio.run(groups(kafka_settings)) == ["soc-teams"]  # the old one would be late until Kafka forgets it
+
+
+async def groups(kafka, of=None):
+    async with Lags(kafka) as lags:
+        return [lag.group for lag in await lags.read(of)]
+
+
+def test_a_target_that_left_the_rules_is_late_only_while_somebody_reads_for_it(kafka_settings, enriched):
+    async def scenario():
+        for name in ("soc", "gone"):
+            await positions.prepare(kafka_settings, name, enriched, "earliest")
+        said = [(await watch_kafka.look(kafka_settings, ["soc"], {})).lags]
+        consumer = positions.client(kafka_settings, "gone")
+        consumer.subscribe([enriched])
+        await consumer.start()
+        try:
+            while not consumer.assignment():
+                await asyncio.sleep(0.05)
+            said.append((await watch_kafka.look(kafka_settings, ["soc"], {})).lags)
+            with pytest.raises(NotReady, match="gone is running"):
+                await relocation.forget(kafka_settings, "gone")
+        finally:
+            await consumer.stop()
+        await relocation.forget(kafka_settings, "gone")
+        await relocation.forget(kafka_settings, "gone")  # what is not there is no trouble
+        return [[lag.group for lag in lags] for lags in said], await groups(kafka_settings)
+
+    assert asyncio.run(scenario()) == ([["soc"], ["gone", "soc"]], ["soc"])
+
+
+def test_a_name_is_kept_while_what_was_sent_again_waits_for_it(kafka_settings, enriched, capsys):
+    topic = Topics(kafka_settings.topic_prefix).redeliveries
+
+    async def scenario():
+        for name, place in (("soc", enriched), (f"soc.{GROUP}", topic)):
+            await positions.prepare(kafka_settings, name, place, "now")
+        async with AIOKafkaProducer(**kafka_settings.client_options(), acks="all") as producer:
+            for name in ("soc", "soc", "soc-teams", "mail"):
+                await producer.send_and_wait(topic, b"{}", b"a1", headers=[("target", name.encode())])
+
+    asyncio.run(scenario())
+    with pytest.raises(NotReady, match="2 records that were sent again wait for soc"):
+        targets.rename(kafka_settings, "soc", "soc-teams")
+    asyncio.run(relocation.reset(kafka_settings, f"soc.{GROUP}", topic, "now"))  # as when it has taken them
+    targets.rename(kafka_settings, "soc", "soc-teams")
+    assert "redrive --target soc --to soc-teams" in " ".join(capsys.readouterr().out.split())
+    assert asyncio.run(targets.sent_again(kafka_settings, "soc-teams")) == 1
 
 
 def test_a_name_that_has_a_place_or_an_old_one_without_is_refused(kafka_settings, enriched):

@@ -7,9 +7,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from events.codec import decode_enriched
-from events.headers import as_text
+from events.headers import FATE, LETTER, as_text
 from events.state_changes import is_own, told
-from events.topics import Topics
+from events.topics import Topics, contract
 from ops import watch_kafka
 from ops.scan import scan
 from ops.watch_change import Change
@@ -44,13 +44,11 @@ def test_a_watch_that_is_killed_between_kafka_and_its_disk_tells_nothing_twice(k
     async def run():
         saved = []
         told_before_the_kill = change()
-        await teller(kafka_settings, saved).tell(
-            [told_before_the_kill], kafka_answers=True, served={"ops-chat", "ops-log"}
-        )
+        await teller(kafka_settings, saved).tell([told_before_the_kill], carries=True, served={"ops-chat", "ops-log"})
         assert saved  # that it tries is on disk before Kafka has it
         untold = [change(tried=True, told=["ops-log"]), change(raised=False)]
         for _ in range(2):
-            await teller(kafka_settings, saved).tell(untold, kafka_answers=True, served={"ops-chat", "ops-log"})
+            await teller(kafka_settings, saved).tell(untold, carries=True, served={"ops-chat", "ops-log"})
         assert untold == []
         return await records(kafka_settings)
 
@@ -67,25 +65,50 @@ def test_what_could_not_be_written_is_not_lost(kafka_settings):
     async def run():
         away = kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
         untold = [change()]
-        await teller(away, []).tell(untold, kafka_answers=True, served={"ops-chat", "ops-log"})
+        await teller(away, []).tell(untold, carries=True, served={"ops-chat", "ops-log"})
         assert [each.tried for each in untold] == [True]
-        await teller(kafka_settings, []).tell(untold, kafka_answers=True, served={"ops-chat", "ops-log"})
+        await teller(kafka_settings, []).tell(untold, carries=True, served={"ops-chat", "ops-log"})
         assert untold == []
         return await records(kafka_settings)
 
     assert len(asyncio.run(run())) == 1
 
 
-def test_a_dead_letter_is_seen_and_a_cluster_that_is_away_too(kafka_settings):
-    async def run():
-        before = await watch_kafka.look(kafka_settings)
-        async with AIOKafkaProducer(**kafka_settings.client_options()) as producer:
-            await producer.send_and_wait(Topics(kafka_settings.topic_prefix).dead_letters, b"x")
-        after = await watch_kafka.look(kafka_settings)
-        away = await watch_kafka.look(kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}))
-        return before, after, away
+def test_a_dead_letter_is_seen_with_its_cause_and_what_redrive_writes_is_none(kafka_settings):
+    topic = Topics(kafka_settings.topic_prefix).dead_letters
+    letter = [("stage", b"sink"), ("target", b"soc"), ("reason", b"HTTP 400\x1b[2J")]
 
-    before, after, away = asyncio.run(run())
-    assert after.letters == before.letters + 1
-    assert before.lags is not None
-    assert away is None
+    async def bury(*headers):
+        options = kafka_settings.client_options() | {"transactional_id": "letters"}
+        async with AIOKafkaProducer(**options) as producer, producer.transaction():
+            for each in headers:
+                await producer.send(topic, b"x", headers=each, partition=0)
+
+    async def run():
+        looks = [await watch_kafka.look(kafka_settings, (), {})]
+        for records in ([letter], [letter, letter], [[(FATE, b"redriven"), (LETTER, b"0")]], []):
+            if records:
+                await bury(*records)
+            looks.append(await watch_kafka.look(kafka_settings, (), looks[-1].letters.places))
+        return looks
+
+    looks = asyncio.run(run())
+    cause = "sink soc (HTTP 400[2J)"
+    assert [each.letters.new for each in looks] == [(), [cause], [cause] * 2, [], []]
+    assert all(each.lags is not None for each in looks)
+
+
+def test_a_cluster_that_is_away_says_nothing(kafka_settings):
+    away = kafka_settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+    assert asyncio.run(watch_kafka.look(away, (), {})) is None
+
+
+def test_missing_topics_are_named_and_none_is_created_by_the_question(kafka_settings):
+    other = kafka_settings.model_copy(update={"topic_prefix": f"{kafka_settings.topic_prefix}gone."})
+
+    async def run():
+        return [await watch_kafka.look(other, (), {}) for _ in range(2)]
+
+    for said in asyncio.run(run()):
+        assert list(said.missing) == [each.name for each in contract(other)]
+        assert (said.letters, said.lags) == (None, None)

@@ -4,15 +4,28 @@ import asyncio
 import json
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from events.codec import encode
+from events.records import EnrichedEvent, Enrichment, Receipt, WebhookEvent
+from events.settings import KafkaSettings
+from events.topics import Topics
+from ingest.partitioner import partition_of
+from ops import life_partition, life_reader
+from ops.scan import scan
 from sandbox import evidence, pipeline
 from sandbox.pipeline import Pipeline
 from sandbox.plan import bare_environment
+from sinks.archive.shapes import DELIVERIES
+from sinks.archive.storage import Folder
+from sinks.archive.writer import PartitionWriter
 
 pytestmark = pytest.mark.kafka
 
@@ -31,6 +44,44 @@ unmatched: drop
 
 def test_the_whole_life_of_an_alert_is_shown(tmp_path: Path) -> None:
     asyncio.run(_life(tmp_path))
+
+
+def test_a_receipt_far_from_its_record_is_found_in_the_archive_and_never_lost_where_it_was_not_read(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("TAIL", 5), ("NEAR", 2), ("LIMIT", 40)):
+        monkeypatch.setattr(life_partition, name, value)
+    topics = Topics(kafka_settings.topic_prefix)
+
+    async def scenario() -> None:
+        uuid = str(uuid4())
+        event = EnrichedEvent(
+            event_id="c/1",
+            received_at=datetime.now(UTC),
+            event=WebhookEvent(type="alert", action="created", attributes={"uuid": uuid}),
+            enrichment=Enrichment(status="complete"),
+        )
+        others = [(f"c/other-{number}", b"x") for number in range(100)]
+        place = partition_of(uuid.encode(), kafka_settings.partitions)
+        async with AIOKafkaProducer(**kafka_settings.client_options(), acks="all") as producer:
+            await producer.send_and_wait(topics.enriched, encode(event), uuid.encode())
+            for event_id, key in [*others, ("c/1", uuid.encode()), *others]:
+                receipt = encode(Receipt(event_id=event_id, alert=uuid, target="soc", outcome="accepted"))
+                await producer.send(topics.deliveries, receipt, key, partition=place)
+        # The first time nothing is archived, the second time all but the newest.
+        without = await life_reader.read(kafka_settings, uuid, None, tmp_path, None)
+        assert (without.receipts, without.receipts_whole) == ([], False)
+        writer = PartitionWriter(Folder(tmp_path), topics.deliveries, place, "w", DELIVERIES)
+        records = [each async for each in scan(kafka_settings, topics.deliveries) if each.offset < 180]
+        writer.claim(log_start=0, log_end=201)
+        writer.commit(180, writer.write(records).files)
+        found = await life_reader.read(kafka_settings, uuid, None, tmp_path, None)
+        assert [each.offset for each in found.receipts] == [100]
+        assert found.receipts_whole
+        since = await life_reader.read(kafka_settings, uuid, event.received_at - timedelta(hours=1), None, None)
+        assert ([each.offset for each in since.receipts], since.receipts_whole) == ([100], True)
+
+    asyncio.run(scenario())
 
 
 async def _life(folder: Path) -> None:

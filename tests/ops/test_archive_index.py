@@ -1,7 +1,8 @@
 """The archive as an index: newest files first, every partition, and the truth about what was not looked into."""
 
+import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from events.codec import encode
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from ops import archive_index, life_find
+from sinks.archive import compaction
 from sinks.archive.manifest import DataFile
 from sinks.archive.storage import Folder
 from sinks.archive.writer import PartitionWriter
@@ -58,6 +60,29 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (gone, _) = fill(tmp_path, 1, 2)
     (tmp_path / gone.path).unlink()
     assert search(tmp_path, "ALnobody").gone == [gone.path]
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    fill(tmp_path, 0, 1)
+    (cut_off, _) = fill(tmp_path, 1, 2)
+    (tmp_path / cut_off.path).write_bytes((tmp_path / cut_off.path).read_bytes()[:100])
+    assert search(tmp_path, "ALnobody").unread == [cut_off.path]
+    assert search(tmp_path, "AL0x0").rows
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_days_that_were_merged_are_searched_without_their_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    (path, *_) = fill(tmp_path, 0, 20)
+    compaction.compact(Folder(tmp_path), TOPIC, 0, "w", None, at_least=2)
+    compaction.clear(Folder(tmp_path), TOPIC, 0, timedelta(0))
+    shutil.copy(next(tmp_path.rglob("*.parquet")), (tmp_path / path.path).with_name(f"{TOPIC}-0-900-90.parquet"))
+    # No time for a second entry, and the first one lists nothing that is still there.
+    monkeypatch.setattr(archive_index._Search, "entries", lambda *_, **__: AT + timedelta(days=1))
+    found = archive_index.search(tmp_path, TOPIC, [0, 1], ["short_id"], "AL0x3", 60.0, first=first)
+    assert [(row.offset, row.alert_uuid) for row in found.rows] == [(3, "u-0x3")]
+    assert found.back_to is None
 
 
 def test_what_there_was_no_time_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

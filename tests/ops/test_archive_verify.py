@@ -1,7 +1,8 @@
 """`tocsin archive verify` finds what docs/archive.md says it finds, and nothing in an archive that is whole."""
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,9 +13,9 @@ from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from ops.archive_verify import verify
 from ops.cli import app
-from sinks.archive import heads, signing
+from sinks.archive import compaction, heads, signing
 from sinks.archive.layout import entry_name
-from sinks.archive.storage import Folder
+from sinks.archive.storage import Disk, Folder
 from sinks.archive.writer import PartitionWriter
 
 
@@ -98,6 +99,68 @@ def test_a_change_is_found(archive, change):
     act, said = CHANGES[change]
     act(root)
     assert [each for each in verify(Folder(root), keys=[key], wanted=wanted).problems if said in each]
+
+
+class Living(Folder):
+    """An archive that goes on just before one of the calls that read it."""
+
+    def __init__(self, root, call: int, act) -> None:
+        super().__init__(root)
+        self.calls, self._call, self._act = 0, call, act
+
+    def _go_on(self) -> None:
+        self.calls += 1
+        if self.calls == self._call:
+            self._act()
+
+    def names(self, folder):
+        self._go_on()
+        return super().names(folder)
+
+    def walk(self, folder):
+        self._go_on()
+        yield from super().walk(folder)
+
+    def get(self, path):
+        self._go_on()
+        return super().get(path)
+
+
+@pytest.mark.parametrize("contents", [True, False])
+def test_an_archive_that_is_written_and_compacted_meanwhile_has_no_problem(tmp_path, signer, contents, monkeypatch):
+    monkeypatch.setattr(Disk, "sync", lambda *_: None)  # no power is cut here
+    key, total = signer._key.public_key(), 0
+    write(tmp_path / "before", signer, 0, 2)
+    for call in count(1):
+        root = shutil.copytree(tmp_path / "before", tmp_path / str(call))
+
+        def go_on(root=root) -> None:
+            write(root, signer, 4, 1)
+            for partition in (0, 1):
+                compaction.compact(Folder(root), "t", partition, "w", signer, at_least=2)
+                compaction.clear(Folder(root), "t", partition, timedelta(0))
+
+        store = Living(root, call, go_on)
+        assert verify(store, keys=[key], contents=contents).problems == []
+        if call > store.calls:
+            break
+        total = store.calls
+    assert total > 10
+
+
+def test_a_file_lost_from_an_archive_that_is_written_meanwhile_is_found(archive):
+    root, _, key = archive
+    lost = data_files(root)[3]
+    lost.unlink()
+    store = Living(root, 12, lambda: write(root, signing.Signer(Ed25519PrivateKey.generate()), 10, 1))
+    problems = verify(store, keys=[key]).problems
+    assert f"{lost.relative_to(root).as_posix()} is missing" in problems
+    assert any("is signed by none of the keys" in each for each in problems)  # the newer entries are not just believed
+
+
+def test_where_there_is_no_archive_it_says_so(tmp_path):
+    [problem] = verify(Folder(tmp_path / "nowhere")).problems
+    assert "there is no archive in" in problem
 
 
 def test_what_is_cut_off_together_with_its_head_needs_a_head_kept_elsewhere(archive):

@@ -1,12 +1,14 @@
 """Canaries: what proves that a target shows what it accepts, by whom, and for how long."""
 
 import asyncio
+import errno
 import re
 import ssl
 import subprocess
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -137,7 +139,7 @@ def test_a_code_that_is_none_is_said(tmp_path, monkeypatch):
 
 def test_opening_the_link_proves_nothing_and_the_button_does(tmp_path):
     Record().sent(time.time(), "c0de").save(tmp_path, "soc-teams")
-    app = canary_page.create_page(tmp_path, ["soc-teams"])
+    app = canary_page.create_page(tmp_path, lambda: ["soc-teams"])
 
     def ask(method, path):
         async def run():
@@ -157,6 +159,20 @@ def test_opening_the_link_proves_nothing_and_the_button_does(tmp_path):
     assert ask("POST", "/soc-teams/c0de").status_code == 200
     assert Record.load(tmp_path, "soc-teams").proved_at
     assert ask("POST", "/soc-teams/c0de").status_code == 404
+
+
+def test_what_a_full_disk_does_not_take_is_said_to_who_confirms(tmp_path, monkeypatch):
+    Record().sent(time.time(), "c0de").save(tmp_path, "soc")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    app = canary_page.create_page(tmp_path, lambda: ["soc"])
+
+    async def run():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as http:
+            return await http.post("/soc/c0de")
+
+    answer = asyncio.run(run())
+    assert (answer.status_code, "try again later" in answer.text) == (507, True)
+    assert Record.load(tmp_path, "soc").fits("c0de")
 
 
 BOT = {"url": "http://127.0.0.1:9/chat", "token": "s3cr3t", "channel": "a" * 26}
@@ -250,7 +266,7 @@ def test_what_is_due_is_sent_once_and_what_is_missed_is_known(tmp_path, asked):
 def test_the_page_is_served_beside_the_watch_and_a_taken_port_is_said(tmp_path):
     Record().sent(time.time(), "c0de").save(tmp_path, "soc-teams")
     port = plan.Ports.free().watch_admin
-    app = canary_page.create_page(tmp_path, ["soc-teams"])
+    app = canary_page.create_page(tmp_path, lambda: ["soc-teams"])
 
     async def run():
         async with canary_page.serving(app, "127.0.0.1", port):

@@ -68,7 +68,7 @@ def test_nothing_set_is_told_with_what_to_do_everywhere():
 def test_the_page_names_every_check():
     root = Path(__file__).parents[2]
     code = "".join(path.read_text("utf-8") for path in (root / "ops").glob("doctor_*.py"))
-    subjects = "settings|kafka|topics|sekoia|ingest|hook|targets|machine"
+    subjects = "settings|kafka|topics|letters|sekoia|ingest|hook|targets|machine"
     checks = set(re.findall(rf'"((?:{subjects})(?:\.[a-z-]+)?)"', code)) - {"settings"}
     page = (root / "docs/doctor.md").read_text("utf-8")
     assert len(checks) > 20

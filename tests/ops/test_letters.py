@@ -1,5 +1,6 @@
 """Which letters are open, how they are grouped, and when they leave."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -7,13 +8,17 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from events.headers import DeadLetter, originals, restored
+from events.settings import KafkaSettings
+from ops import dead_letters
+from ops.cli import app
 from ops.dead_letters import safe
 from ops.dead_letters_cli import place
 from ops.letters import FATE, KEPT, LETTER, Box, Place, Wanted, grouped, leaving
 from ops.moments import moment
-from ops.redrive import can_redrive, route
+from ops.redrive import ANYWHERE, Way, route
 
 NOW = datetime(2026, 7, 29, 12, tzinfo=UTC)
 
@@ -74,6 +79,35 @@ def test_filters_narrow(wanted, offsets):
     assert [letter.place.offset for letter in found.open(wanted)] == offsets
 
 
+def test_a_stage_that_is_none_is_told():
+    done = CliRunner().invoke(app, ["dead-letters", "list", "--stage", "sinks"], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "'sinks' is no stage" in done.output
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"), [(Wanted(), "No dead letter is open."), (Wanted(target="sox"), "No open letter matches")]
+)
+def test_a_filter_that_finds_nothing_is_no_all_clear(monkeypatch, capsys, wanted, said):
+    async def none(*_):
+        return []
+
+    monkeypatch.setattr(dead_letters, "_open", none)
+    dead_letters.show_causes(KafkaSettings(bootstrap_servers="localhost:1"), wanted, as_json=False)
+    assert said in capsys.readouterr().out
+
+
+def test_letters_that_leave_soon_are_told_beside_json_too(monkeypatch, capsys):
+    async def one(*_):
+        return box(record(0, at=datetime.now(UTC) - KEPT + timedelta(days=2))).open(Wanted())
+
+    monkeypatch.setattr(dead_letters, "_open", one)
+    dead_letters.show_causes(KafkaSettings(bootstrap_servers="localhost:1"), Wanted(), as_json=True)
+    said = capsys.readouterr()
+    assert json.loads(said.out)[0]["count"] == 1
+    assert "1 of them leave Kafka within a week" in said.err
+
+
 def test_causes_are_counted_the_most_frequent_first():
     early = NOW - timedelta(days=3)
     groups = grouped(box(record(0, reason="x"), record(1, at=early), record(2)).open(Wanted()))
@@ -99,7 +133,22 @@ def test_the_stream_s_letters_go_back_as_they_came_and_a_target_s_to_it_alone():
 
 def test_a_letter_of_the_archive_has_no_way_back():
     letters = box(record(0), record(1, target="archive"), record(2, stage="stream", target="")).open(Wanted())
-    assert [can_redrive(letter) for letter in letters] == [True, False, True]
+    assert [ANYWHERE.has(letter) for letter in letters] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("way", "redriven"),
+    [
+        (Way({"soc-teams"}), [False, False, True]),
+        (Way({"soc-teams"}, "soc-teams"), [True, False, True]),
+        (Way({"soc"}, "soc-teams"), [False, False, True]),
+    ],
+)
+def test_a_letter_of_a_target_that_is_no_more_stays_unless_another_gets_it(way, redriven):
+    letters = box(record(0), record(1, target="archive"), record(2, stage="stream", target="")).open(Wanted())
+    assert [way.has(letter) for letter in letters] == redriven
+    topics = SimpleNamespace(raw="t.raw.v1", redeliveries="t.redeliveries.v1")
+    assert dict(route(topics, record(0), "job", way.to)[1])["target"] == (way.to or "soc").encode()
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.binary())))
@@ -123,6 +172,12 @@ def test_moments_are_durations_ago_or_times(text, found):
 @pytest.mark.parametrize("text", ["yesterday", "", "24 hours"])
 def test_a_moment_that_is_none_is_told(text):
     with pytest.raises(typer.BadParameter, match="neither a duration"):
+        moment(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["9999999d", "99999999999999d"])
+def test_a_moment_before_the_calendar_is_told(text):
+    with pytest.raises(typer.BadParameter, match="before the year 1"):
         moment(text, NOW)
 
 

@@ -13,7 +13,7 @@ from events.headers import RawHeaders
 from events.records import EnrichedEvent, Enrichment, Receipt, WebhookEvent
 from ops import life, retries
 from ops.life_find import key_in
-from ops.life_reader import merged
+from ops.life_partition import merged
 from ops.life_targets import Place, Slip, from_receipts, retried, without_receipt
 from ops.scan import Span
 from sinks import rules_file
@@ -145,17 +145,23 @@ def test_a_target_without_a_receipt_says_why() -> None:
     rules = rules_file.parse(RULES, "test", {})
     place = Place(10, ((12, 14),))
 
-    def why(target: str, offset: int, urgency: int = 80, at: Place | None = place) -> tuple[str, list[str]]:
-        told = without_receipt(target, event("c/1", urgency=urgency), offset, rules, at, waits=3)
+    def why(
+        target: str, offset: int, urgency: int = 80, at: Place | None = place, *, whole: bool = True
+    ) -> tuple[str, list[str]]:
+        told = without_receipt(target, event("c/1", urgency=urgency), offset, rules, at, waits=3, whole=whole)
         return told.state, told.why
 
     assert why("soc", 11) == ("waiting", ["3 places of the partition are before it"])
     assert why("soc", 13)[0] == "no receipt"
-    assert "urgent" in why("soc", 13)[1][0]
+    assert why("soc", 13)[1][0].startswith("today's rules match (urgent): ")
+    assert why("soc", 13)[1][0].endswith("the receipt is lost")
+    assert why("soc", 13, whole=False)[0] == "no receipt among those read"
+    assert "lost" not in why("soc", 13, whole=False)[1][0]
     assert why("mail", 5, urgency=10) == ("not matched", ["urgent: not urgency: >= 70", "cases: not type: case"])
     assert why("lone", 5) == ("not matched", ["no rule names this target"])
     assert why("soc", 5, at=None)[0] == "never ran"
     assert why("other", 5)[0] == "finished without a receipt"
+    assert why("other", 5, whole=False)[0] == "no receipt among those read"
 
 
 def test_a_rule_that_stops_and_one_that_is_quiet_say_so() -> None:

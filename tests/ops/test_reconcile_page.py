@@ -1,16 +1,18 @@
 """What a reconcile may be asked, and how its gaps are shown."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
 
 from events.errors import NotReady
-from ops import reconcile_page
+from ops import catch_up_delay, reconcile_page
 from ops.gaps import Count, Gap, Kind
 from ops.mend import remedy
-from ops.reconcile import Report
+from ops.reconcile import Asked, Report
 
 NOW = datetime.now(UTC)
 
@@ -20,6 +22,40 @@ def test_a_span_that_cannot_be_judged_is_one_sentence(ago: timedelta, monkeypatc
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
     with pytest.raises(NotReady, match="--since must be"):
         reconcile_page.run(datetime.now(UTC) - ago, api=False, as_json=False)
+
+
+@pytest.mark.parametrize(("here", "elsewhere", "late"), [(0, 0, 15), (0, 40, 45), (50, 0, 55)])
+def test_what_a_spool_holds_is_not_said_to_be_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: int, elsewhere: int, late: int
+) -> None:
+    asked: list[Asked] = []
+
+    async def answers(*_given: object) -> Any:
+        return [{"spool": {"oldest": (NOW - timedelta(minutes=elsewhere)).isoformat()}}] if elsewhere else []
+
+    async def nothing(*_given: object) -> timedelta:
+        return timedelta(0)
+
+    async def compared(_kafka: object, given: Asked, _progress: object) -> Report:
+        asked.append(given)
+        return Report(given.since, given.until)
+
+    @asynccontextmanager
+    async def api(*_given: object) -> AsyncIterator[object]:
+        yield object()
+
+    monkeypatch.setattr(catch_up_delay.private_ports, "health", answers)
+    monkeypatch.setattr(catch_up_delay, "_lag", nothing)
+    monkeypatch.setattr(reconcile_page, "reconcile", compared)
+    monkeypatch.setattr(reconcile_page, "alert_api", api)
+    oldest = NOW - timedelta(minutes=here) if here else None
+    monkeypatch.setattr(reconcile_page.spool_look, "oldest", lambda *_given: (3 * bool(here), oldest))
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
+    monkeypatch.setenv("SEKOIA_API_KEY", "k")
+    assert reconcile_page.run(NOW - timedelta(days=1), api=True, as_json=False) == 0
+    assert timedelta(0) <= asked[0].delay - timedelta(minutes=late) < timedelta(minutes=1)
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("are not judged: the stream or a spool is that late" in said) == (late > 15)
 
 
 def test_many_gaps_are_counted_and_some_are_named(capsys: pytest.CaptureFixture[str]) -> None:

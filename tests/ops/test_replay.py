@@ -9,8 +9,8 @@ import pytest
 from events.codec import decode_enriched, encode
 from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
-from ops import replay_run
-from ops.replay import Counts, Picking, Plan, conditions, marked, wants
+from ops import replay_page, replay_run
+from ops.replay import EVER, Counts, Got, Picking, Plan, conditions, marked, names, wants
 from sinks import rules_file, shelf
 from sinks.summary import summarise
 
@@ -71,9 +71,16 @@ def test_what_cannot_be_meant_is_one_sentence() -> None:
             conditions(text)
 
 
-def picked(records: list[EnrichedEvent], *, got: set[str] = frozenset(), sent: set[int] = frozenset(), **more: object):  # type: ignore[no-untyped-def,assignment]
+def picked(
+    records: list[EnrichedEvent],
+    *,
+    got: set[str] = frozenset(),
+    sent: set[int] = frozenset(),
+    since: datetime | None = EVER,
+    **more: object,
+):  # type: ignore[no-untyped-def,assignment]
     asked = plan(**more)
-    picking = Picking(asked, wants(asked, RULES), set(got), set(sent))
+    picking = Picking(asked, wants(asked, RULES), Got(set(got), since), set(sent))
     for offset, each in enumerate(records):
         picking.take(each, offset)
     counts = Counts()
@@ -96,6 +103,23 @@ def test_what_the_target_has_is_left_out_unless_asked_for() -> None:
     records = [event("a"), event("b")]
     assert (picked(records, got={"a"}).got, picked(records, got={"a"}).picks) == (1, {0: {1}})
     assert picked(records, got={"a"}, again=True).picks == {0: {0, 1}}
+
+
+def test_what_nobody_knows_of_is_counted_unless_all_is_asked_for() -> None:
+    records = [event("a", minutes=1), event("b", minutes=2), event("c", minutes=30), event("d", kind="case")]
+    since = NOW + timedelta(minutes=10)
+    counts = picked(records, got={"a"}, since=since)
+    assert (counts.got, counts.left, counts.doubtful, counts.known_since) == (1, 2, 1, since)
+    assert picked(records, got={"a"}, since=None).doubtful == 2
+    assert picked(records, since=None, again=True).doubtful == 0
+
+
+def test_a_record_that_may_be_about_an_alert_is_told_without_decoding() -> None:
+    value = encode(event("A"))
+    assert names("u-a", value)
+    assert not names("u-b", value)
+    assert names('u"b', value)  # a JSON text has it otherwise, so that it is decoded
+    assert names("", value)
 
 
 def test_what_the_job_has_sent_it_does_not_send_again() -> None:
@@ -125,6 +149,17 @@ def test_a_job_is_kept_to_be_gone_on_with(tmp_path: Path) -> None:
         Plan.load(tmp_path, "j1", NOW + timedelta(days=7))
     with pytest.raises(NotReady, match=r"There is no replay other in .*known are: j1"):
         Plan.load(tmp_path, "other", NOW)
+
+
+def test_what_it_may_have_is_not_sent_unasked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def count(_self: object, _progress: object) -> Counts:
+        return Counts(wanted=2, doubtful=1, picks={0: {1, 2}}, known_since=NOW)
+
+    monkeypatch.setattr(replay_run.Replay, "count", count)
+    monkeypatch.setattr(replay_page.sinks_main, "load", lambda _settings: RULES)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    with pytest.raises(NotReady, match=r"Nobody knows whether soc has 1 of them: .* before 2026-07-29 08:00 UTC"):
+        replay_page.run(plan(), rate=1, yes=True)
 
 
 def test_only_what_disturbs_nobody_says_so() -> None:

@@ -27,51 +27,78 @@ def metric() -> float | None:
     return REGISTRY.get_sample_value("tocsin_catch_up_webhooks_silent")
 
 
-def test_each_change_is_told_in_one_line() -> None:
+class Raw:
+    """When webhooks came, instead of the raw topic."""
+
+    def __init__(self) -> None:
+        self.webhooks: list[datetime] = []
+        self.asked: list[datetime] = []
+
+    async def heard(self, _kafka: KafkaSettings, since: datetime) -> bool:
+        self.asked.append(since)
+        return any(at >= since for at in self.webhooks)
+
+
+@pytest.fixture
+def raw(monkeypatch: pytest.MonkeyPatch) -> Raw:
+    made = Raw()
+    monkeypatch.setattr(silence, "heard", made.heard)
+    return made
+
+
+def look(state: Silence, missed: int, missed_at: float, now: float) -> None:
+    asyncio.run(state.look(KAFKA, missed, after(missed_at), after(now)))
+
+
+def test_each_change_is_told_in_one_line(raw: Raw) -> None:
     state = Silence(timedelta(hours=1))
     with capture_logs() as lines:
-        state.judge(0, after(0), heard=False)  # a quiet night: nothing happens at the API either
-        state.judge(2, after(1), heard=True)  # two were lost, others came
+        look(state, 0, 0, 0)  # a quiet night: nothing happens at the API either
+        raw.webhooks.append(after(1))
+        look(state, 2, 0, 16)  # two were lost, another came after them
         assert (state.since, metric()) == (None, 0)
-        state.judge(1, after(70), heard=False)
-        state.judge(3, after(71), heard=False)
-        assert (state.since, metric()) == (after(70), 1)
-        state.judge(0, after(90), heard=True)
-        state.judge(0, after(91), heard=True)
+        look(state, 1, 60, 75)
+        look(state, 3, 61, 76)
+        assert (state.since, metric()) == (after(75), 1)
+        raw.webhooks.append(after(89))
+        look(state, 0, 0, 90)
+        look(state, 0, 0, 91)
         assert (state.since, metric()) == (None, 0)
     assert [line["event"] for line in lines] == ["webhooks_silent", "webhooks_back"]
     assert lines[0]["new_alerts_at_the_api"] == 1
-    assert lines[1]["silent_for"] == "0:20:00"
+    assert lines[1]["silent_for"] == "0:15:00"
 
 
-@pytest.mark.parametrize(("hours", "missed", "asked"), [(1, 1, True), (1, 0, False), (0, 5, False)])
-def test_kafka_is_asked_only_when_something_was_missed(
-    monkeypatch: pytest.MonkeyPatch, hours: int, missed: int, asked: bool
-) -> None:
-    looks = []
-
-    async def heard(_kafka: KafkaSettings, since: datetime) -> bool:
-        looks.append(since)
-        return False
-
-    monkeypatch.setattr(silence, "heard", heard)
-    asyncio.run(Silence(timedelta(hours=hours)).look(KAFKA, missed, NOW))
-    assert looks == ([NOW - timedelta(hours=1)] if asked else [])
-
-
-def test_a_silence_is_over_by_one_webhook_since_however_long_no_pass_came_to_its_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    webhooks: list[datetime] = []
-
-    async def heard(_kafka: KafkaSettings, since: datetime) -> bool:
-        return any(at >= since for at in webhooks)
-
-    monkeypatch.setattr(silence, "heard", heard)
+def test_an_alert_that_was_missed_is_not_forgotten_for_a_webhook_before_it(raw: Raw) -> None:
+    """On Friday the last webhook comes at 18:00, an alert of 18:30 is missed, and the next one is made on Monday."""
+    raw.webhooks.append(after(0))
     state = Silence(timedelta(hours=1))
-    asyncio.run(state.look(KAFKA, 1, after(0)))
-    webhooks.append(after(10))
-    asyncio.run(state.look(KAFKA, 0, after(200)))
+    look(state, 1, 30, 45)
+    look(state, 0, 0, 59)
+    assert state.since is None
+    look(state, 0, 0, 61)
+    assert state.since == after(61)
+
+
+def test_a_webhook_after_a_missed_alert_shows_that_they_come(raw: Raw) -> None:
+    state = Silence(timedelta(hours=1))
+    raw.webhooks.append(after(40))
+    look(state, 1, 30, 45)
+    look(state, 0, 0, 200)
+    assert state.since is None
+
+
+@pytest.mark.parametrize(("hours", "missed", "asked"), [(1, 1, [-20, -60]), (1, 0, []), (0, 5, [])])
+def test_kafka_is_asked_only_when_something_was_missed(raw: Raw, hours: int, missed: int, asked: list[float]) -> None:
+    look(Silence(timedelta(hours=hours)), missed, -20, 0)
+    assert raw.asked == [after(each) for each in asked]
+
+
+def test_a_silence_is_over_by_one_webhook_since_however_long_no_pass_came_to_its_end(raw: Raw) -> None:
+    state = Silence(timedelta(hours=1))
+    look(state, 1, -15, 0)
+    raw.webhooks.append(after(10))
+    look(state, 0, 0, 200)
     assert state.since is None
 
 
@@ -82,7 +109,7 @@ def test_the_job_says_on_its_port_that_it_is_silent(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(silence, "heard", heard)
     job = Job(KAFKA, CatchUpSettings(silence_after=timedelta(hours=1)))
     assert job.health()[1]["webhooks"] == "heard"
-    asyncio.run(job.done(Done(3, 2, 1)))
+    asyncio.run(job.done(Done(3, 2, 1, NOW.timestamp())))
     ready, said = job.health()
     assert ready
     assert said["webhooks"].startswith("silent since ")

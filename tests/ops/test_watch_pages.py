@@ -40,8 +40,11 @@ def test_every_process_behind_a_name_is_asked(monkeypatch):
 
 
 @respx.mock
-def test_a_page_too_long_or_of_an_error_is_none(monkeypatch):
+def test_a_page_too_long_or_empty_or_of_an_error_is_none(monkeypatch):
+    respx.get("http://10.0.0.3:8082/metrics").respond(text="")  # of a room none of whose workers answers
     respx.get("http://10.0.0.1:8082/metrics").respond(text="#" * (watch_pages.LARGEST + 1))
     respx.get("http://10.0.0.2:8082/metrics").respond(503, text=PAGE)
-    pages = fetch(monkeypatch, {"stream-private": ["10.0.0.1", "10.0.0.2"]}, {"stream": "http://stream-private:8082"})
-    assert list(pages.values()) == [None, None]
+    pages = fetch(
+        monkeypatch, {"stream-private": ["10.0.0.1", "10.0.0.2", "10.0.0.3"]}, {"stream": "http://stream-private:8082"}
+    )
+    assert list(pages.values()) == [None, None, None]

@@ -11,6 +11,7 @@ from events.errors import NotReady
 from inbox.lag import Lag
 from ops.conditions import CONDITIONS, PAGE
 from ops.watch_kafka import KafkaSaid
+from ops.watch_letters import Letters
 from ops.watch_pages import Page
 from ops.watch_seen import Look, seen, served
 from ops.watch_settings import WatchSettings
@@ -18,7 +19,7 @@ from ops.watch_store import Memory
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = WatchSettings(_env_file=None)
-CALM = KafkaSaid(0, ())
+CALM = KafkaSaid(Letters({0: 7}), ())
 NOW = datetime(2026, 8, 1, tzinfo=UTC).timestamp()
 SINK = 'tocsin_sink_paused{target="soc"} 0.0\ntocsin_sink_unavailable{target="soc"} 0.0\n'
 INGEST = "tocsin_ingest_spool_open 0.0\ntocsin_ingest_spool_events 0.0\ntocsin_ingest_spool_disk_free_bytes 5e10\n"
@@ -45,6 +46,7 @@ def test_all_is_well():
     ("wrong", "key"),
     [
         ({"kafka": None}, "kafka_away"),
+        ({"kafka": KafkaSaid(None, None, ["tocsin.raw.v1"])}, "topics_missing"),
         ({"sinks": None}, "room_down/sinks"),
         (
             {"sinks": SINK.replace('unavailable{target="soc"} 0', 'unavailable{target="soc"} 1')},
@@ -62,9 +64,16 @@ def test_all_is_well():
             {"stream": "tocsin_stream_breaker_open 1.0\n", "stream-2": "tocsin_stream_breaker_open 0.0\n"},
             "breaker_open",
         ),
+        (
+            {
+                "stream": "tocsin_stream_breaker_open 1.0\ntocsin_stream_api_key_refused 1.0\n",
+                "stream-2": "tocsin_stream_breaker_open 1.0\ntocsin_stream_api_key_refused 0.0\n",
+            },
+            "api_key_refused",
+        ),
         ({"stream": "tocsin_catch_up_webhooks_silent 1.0\n"}, "webhooks_silent"),
-        ({"kafka": KafkaSaid(0, (Lag("stream", 3, 400.0), Lag("soc", 3, 4.0)))}, "late/stream"),
-        ({"kafka": KafkaSaid(0, (Lag("stream", 200_000, None),))}, "late/stream"),
+        ({"kafka": KafkaSaid(Letters({0: 7}), (Lag("stream", 3, 400.0), Lag("soc", 3, 4.0)))}, "late/stream"),
+        ({"kafka": KafkaSaid(Letters({0: 7}), (Lag("stream", 200_000, None),))}, "late/stream"),
         ({"key_ends": datetime.fromtimestamp(NOW, UTC) + timedelta(days=13)}, "api_key_expiring"),
         ({"overdue": {"soc": "nobody confirmed it"}}, "canary_missed/soc"),
     ],
@@ -76,7 +85,6 @@ def test_each_trouble_is_one_condition(wrong, key):
 @pytest.mark.parametrize(
     ("before", "after", "key"),
     [
-        ({"kafka": KafkaSaid(7, ())}, {"kafka": KafkaSaid(9, ())}, "dead_letter"),
         (
             {},
             {"ingest": INGEST + 'tocsin_ingest_rejected_total{reason="not_published"} 2.0\n'},
@@ -88,6 +96,21 @@ def test_each_trouble_is_one_condition(wrong, key):
 def test_what_is_counted_is_bad_when_it_grows(before, after, key):
     assert bad(look(**before), look(NOW + 5, **after)) == {key}
     assert bad(look(**after), look(NOW + 5, **after)) == set()  # of old: the watch has just begun to look
+
+
+def test_letters_are_told_by_their_causes_for_a_while_through_a_restart():
+    causes = ["stream (malformed)", *["sink soc (HTTP 400)"] * 2, "sink lab (HTTP 404)", "archive (too long)"]
+    buried = KafkaSaid(Letters({0: 12}, causes), ())
+    memory = Memory()
+    assert memory.take(look(), SETTINGS) == []
+    (change,) = memory.take(look(NOW + 5, kafka=buried), SETTINGS)
+    assert (change.key, change.raised) == ("dead_letter", True)
+    assert change.detail == "2 by sink soc (HTTP 400), 1 by stream (malformed), 1 by sink lab (HTTP 404), others"
+    memory.save(Path("memory"), memory.encoded())
+    memory = Memory.load(Path("memory"))
+    assert memory.letters == {0: 12}
+    looks = [look(NOW + at) for at in (10, 800, 910, 980)]
+    assert [[change.raised for change in memory.take(each, SETTINGS)] for each in looks] == [[], [], [], [False]]
 
 
 def test_rules_that_were_put_right_are_right():
@@ -105,10 +128,41 @@ def test_a_room_that_starts_again_and_again():
     assert bad(*map(started, range(5))) == {"room_restarting/sinks"}
 
 
-def test_workers_that_take_turns_to_answer_are_not_restarts():
+def test_processes_that_take_turns_to_answer_are_not_restarts():
     starts = [NOW - 50, NOW - 49, NOW - 48] * 10
     looks = [look(NOW + n, sinks=SINK + f"process_start_time_seconds {start}\n") for n, start in enumerate(starts)]
     assert bad(*looks) == set()
+
+
+def workers(*numbers, free="5e10", started=NOW, refused=5):
+    """Return the page of an ingest of several workers, of those that answered."""
+    return "".join(
+        f'process_start_time_seconds{{worker="{n}"}} {started}\n'
+        f'tocsin_ingest_spool_open{{worker="{n}"}} 0.0\ntocsin_ingest_spool_events{{worker="{n}"}} 0.0\n'
+        f'tocsin_ingest_spool_disk_free_bytes{{worker="{n}"}} {free}\n'
+        f'tocsin_ingest_rejected_total{{reason="not_published",worker="{n}"}} {refused if n == 1 else 0}\n'
+        for n in numbers
+    )
+
+
+def test_a_worker_that_was_slow_to_answer_has_refused_nothing_anew():
+    both, one = workers(0, 1), workers(0)
+    looks = [look(NOW + 5 * n, ingest=page) for n, page in enumerate((both, one, both))]
+    assert bad(*looks) == set()
+    assert bad(*looks, look(NOW + 20, ingest=workers(0, 1, refused=6))) == {"webhooks_refused/ingest"}
+
+
+def test_what_workers_say_of_their_host_is_not_added_up():
+    assert bad(look(ingest=workers(0, 1, free="8e8"))) == {"disk_low/ingest"}
+    waiting = workers(0, 1).replace('spool_events{worker="0"} 0', 'spool_events{worker="0"} 3')
+    waiting = waiting.replace('spool_events{worker="1"} 0', 'spool_events{worker="1"} 3')
+    assert seen(look(ingest=waiting), {}, SETTINGS)["spool_in_use/ingest"].detail == "3 events wait there"
+
+
+def test_fewer_workers_than_before_are_started_again_and_again_too():
+    many = [look(NOW, ingest=workers(*range(8)))]
+    fewer = [look(NOW + 10 * n, ingest=workers(0, started=NOW + 10 * n)) for n in range(1, 5)]
+    assert bad(*many, *fewer) == {"room_restarting/ingest"}
 
 
 def test_processes_of_a_room_are_told_apart_and_one_that_is_gone_is_forgotten():

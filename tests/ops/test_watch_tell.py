@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 from pydantic import SecretStr, ValidationError
 
 from events.settings import KafkaSettings
@@ -28,18 +29,19 @@ KAFKA = KafkaSettings(bootstrap_servers="127.0.0.1:1", _env_file=None)
 
 
 class Posts(Direct):
-    """Targets that take what they get, but those that are away."""
+    """Targets that take what they get, but those that are away, or refuse it for good."""
 
-    def __init__(self, *away):
+    def __init__(self, *away, refusing=()):
         super().__init__()
         self.away = set(away)
+        self.refusing = refusing
         self.made = []
 
     async def post(self, target, event):
         if target.name in self.away:
-            return False
+            return "later"
         self.made.append((target.name, event.event_id))
-        return True
+        return "never" if target.name in self.refusing else "told"
 
 
 class Told(Teller):
@@ -50,9 +52,11 @@ class Told(Teller):
             KAFKA, rules_file.parse(RULES, "tocsin.yml", {}), lambda: None, "https://d.example.org/r.md", posts
         )
         self.written = []
+        self.asked = 0
         self.refuses = refuses
 
     async def _write(self, change):
+        self.asked += 1
         if not self.refuses:
             self.written.append((change.id, tuple(change.told)))
         return not self.refuses
@@ -63,7 +67,7 @@ def change(key="late/soc", **more):
 
 
 def tell(teller, untold, *, kafka=True, served=("ops-chat", "ops-mail")):
-    asyncio.run(teller.tell(untold, kafka_answers=kafka, served=set(served)))
+    asyncio.run(teller.tell(untold, carries=kafka, served=set(served)))
 
 
 def test_what_kafka_carries_is_posted_by_nobody_else():
@@ -111,6 +115,28 @@ def test_while_no_sink_runs_it_is_tried_again_until_all_are_told():
     assert teller.written == [(change().id, ("ops-chat", "ops-mail"))]
 
 
+def test_who_refuses_it_is_asked_once_and_not_said_to_be_told():
+    posts, untold = Posts(refusing=["ops-chat"]), [change("kafka_away")]
+    teller = Told(posts)
+    for _ in range(2):
+        tell(teller, untold, kafka=False)
+    assert [name for name, _ in posts.made] == ["ops-chat", "ops-mail"]
+    tell(teller, untold, served=[])
+    assert (teller.written, untold) == ([(change("kafka_away").id, ("ops-mail",))], [])  # the sink buries it
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "logged"),
+    [(200, "told", None), (400, "never", "operator_not_told"), (503, "later", "operator_unavailable")],
+)
+def test_what_a_target_answers_is_what_came_of_the_post(asked, status, outcome, logged):
+    asked.answers = [Answer(status, {})]
+    target = rules_file.parse(RULES, "tocsin.yml", {}).targets["ops-chat"]
+    with structlog.testing.capture_logs() as logs:
+        assert asyncio.run(Direct().post(target, change().event())) == outcome
+    assert [each["event"] for each in logs] == [logged] * bool(logged)
+
+
 def test_a_target_in_trouble_is_not_asked_to_tell_of_itself():
     posts, untold = Posts(), [change("target_unavailable/ops-chat")]
     tell(Told(posts), untold, kafka=False)
@@ -123,14 +149,18 @@ def test_a_target_that_is_late_is_not_told_that_it_is():
     assert [name for name, _ in posts.made] == ["ops-chat", "ops-chat", "ops-mail"]
 
 
-def test_what_kafka_refuses_stays_and_is_told_later():
-    untold = [change()]
-    teller = Told(Posts(), refuses=True)
-    tell(teller, untold)
-    assert len(untold) == 1
+def test_what_kafka_answers_and_refuses_is_posted_at_once_and_the_record_follows():
+    posts, untold = Posts(), [change(), change("late/stream"), change("late/archive")]
+    teller = Told(posts, refuses=True)
+    for _ in range(2):
+        tell(teller, untold)
+        assert posts.made == [(name, each.id) for each in untold for name in ("ops-chat", "ops-mail")]
+        assert (len(untold), teller.written) == (3, [])
+    assert teller.asked == 2  # a cluster that refuses one is not waited for again in the same look
     teller.refuses = False
     tell(teller, untold)
-    assert (untold, len(teller.written)) == ([], 1)
+    assert (untold, len(posts.made)) == ([], 6)
+    assert [told for _, told in teller.written] == [("ops-chat", "ops-mail")] * 3
 
 
 def test_the_record_says_what_to_do_and_whom_it_was_told():
@@ -155,12 +185,12 @@ def test_a_target_that_answers_429_is_left_alone_for_as_long_as_it_asks(asked):
         return await direct.post(target, event)
 
     asked.answers = [Answer(429, {"retry-after": "30"}), Answer(200, {})]
-    assert not asyncio.run(post())
+    assert asyncio.run(post()) == "later"
     clock[0] = 29.0
-    assert not asyncio.run(post())
+    assert asyncio.run(post()) == "later"
     assert len(asked.requests) == 1
     clock[0] = 31.0
-    assert asyncio.run(post())
+    assert asyncio.run(post()) == "told"
 
 
 def beats(asked, url, *, well, at=(0.0,), status=200):
@@ -174,7 +204,7 @@ def beats(asked, url, *, well, at=(0.0,), status=200):
     return [(request.path, request.query) for request in asked.requests]
 
 
-def test_the_heart_beats_only_while_all_is_well_and_no_faster_than_agreed(asked):
+def test_the_heart_beats_only_while_the_watch_does_its_part_and_no_faster_than_agreed(asked):
     assert (
         beats(asked, "http://127.0.0.1:9/ping/abc?x=1", well=True, at=(0.0, 30.0, 60.0)) == [("/ping/abc", "x=1")] * 2
     )

@@ -1,6 +1,8 @@
 """How a life looks on a screen of 80 columns."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,10 +10,12 @@ from rich.console import Console
 
 from events.codec import encode
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
-from ops import life, why_page
+from events.settings import KafkaSettings
+from ops import life, why, why_page
 from ops.life import Event
 from ops.life_targets import Told
 from ops.why import Life
+from sinks.archive.manifest import BrokenManifest
 
 NOW = datetime(2026, 7, 29, 8, 0, tzinfo=UTC)
 UUID = "0f4ae8a5-0b3c-4f86-a3a1-8d2f6c0d6b11"
@@ -72,3 +76,29 @@ def test_what_a_target_did_is_said_in_one_line_and_what_is_worrying_aloud(capsys
         "tried again",
     ):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(BrokenManifest("entry 2 is missing"), "cannot be believed"), (OSError("S3 error"), "cannot be read")],
+)
+def test_an_archive_that_cannot_be_read_is_a_note_and_kafka_tells_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, said: str
+) -> None:
+    async def with_or_without(_kafka: KafkaSettings, text: str, _since: None, sources: why.Sources) -> Life:
+        if sources.root:
+            raise error
+        return Life(text, "as given", notes=sources.notes)
+
+    monkeypatch.setattr(why, "_look", with_or_without)
+    kafka = KafkaSettings(bootstrap_servers="localhost:1")
+    (note,) = asyncio.run(why.look(kafka, UUID, None, why.Sources(tmp_path))).notes
+    assert note.startswith("the archive is not looked into: ")
+    assert said in note
+    monkeypatch.setattr(why, "_look", lambda *_: _failing(error))
+    with pytest.raises(type(error)):  # without an archive it is no error of one
+        asyncio.run(why.look(kafka, UUID, None, why.Sources()))
+
+
+async def _failing(error: Exception) -> Life:
+    raise error

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sandbox.firewall import Firewall
-from stream.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from stream.breaker import FIRST_PAUSE, LONGEST_PAUSE, REST, Breaker
+from stream.worker import not_asked
 
 
 def test_one_error_is_tolerated_two_within_ten_seconds_are_not():
@@ -147,3 +148,21 @@ def test_one_incident_that_all_tell_of_opens_once():
 
 TestCaller = Caller.TestCase
 TestCaller.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_an_api_that_hangs_is_shown_as_not_asked_all_the_while():
+    breaker, now = Breaker(allowed_errors=0), 0.0
+    for pause in (FIRST_PAUSE, 2 * FIRST_PAUSE):
+        breaker.error(now, "no answer")
+        assert not_asked(breaker, now + pause + 9.9)  # the probe hangs until its timeout
+        now += pause + 10.0
+    assert not not_asked(breaker, now + 30.0)  # nobody asks, so nobody waits
+    breaker.success(now)
+    assert not not_asked(breaker, now)
+
+
+def test_a_rest_after_one_error_is_over_when_it_is_over():
+    breaker = Breaker(allowed_errors=0)
+    breaker.missed(0.0, "404")
+    assert not_asked(breaker, REST - 0.1)
+    assert not not_asked(breaker, REST + 0.1)

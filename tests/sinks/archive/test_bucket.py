@@ -41,6 +41,14 @@ def store(address):
     return bucket(address, f"a b/{uuid.uuid4().hex}")
 
 
+def test_a_bucket_that_is_away_is_not_taken_for_one_whose_files_are_gone(address):
+    with pytest.raises(OSError, match="S3 error") as said:
+        bucket("http://127.0.0.1:1", "x", seconds=0.2).source("enriched/a.parquet")
+    assert not isinstance(said.value, FileNotFoundError)
+    with pytest.raises(FileNotFoundError):
+        bucket(address, "x").source("enriched/a.parquet")
+
+
 def test_it_is_a_folder(store):
     store.check()
     assert store.names("") == ["manifest"] or store.names("") == []
