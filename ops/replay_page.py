@@ -15,7 +15,7 @@ from rich.text import Text
 from events.errors import NotReady
 from events.headers import isoformat
 from events.settings import KafkaSettings
-from ops import replay_topic, why
+from ops import kafka_errors, replay_topic, why
 from ops.bar import Bar
 from ops.dead_letters import safe
 from ops.replay import TOPIC, Counts, Plan, wants
@@ -69,13 +69,13 @@ def run(plan: Plan, *, rate: float, yes: bool) -> int:
     Raises NotReady, also where people would be told, or told once more for all one knows, and the job does not say that
     they are to be.
     """
-    notes = list[str]()
+    kafka, notes = KafkaSettings(), list[str]()
     rules = None if plan.topic and not plan.rule else sinks_main.load(SinksSettings())
-    job = Replay(KafkaSettings(), plan, wants(plan, rules), why.archive_at_hand(notes))
+    job = Replay(kafka, plan, wants(plan, rules), why.archive_at_hand(notes))
     for note in notes:
         console.print(Text(f"note: {safe(note)}", "dim"))
     try:
-        with Bar("looking") as bar:
+        with Bar("looking") as bar, kafka_errors.told(kafka):
             counts = asyncio.run(job.count(bar.show))
         _show(plan, counts, rate)
         if not counts.left:
@@ -88,7 +88,8 @@ def run(plan: Plan, *, rate: float, yes: bool) -> int:
             console.print("Nothing is sent without --yes.")
             return 0
         plan.save(folder())
-        return _send(job, plan, rate)
+        with kafka_errors.told(kafka):
+            return _send(job, plan, rate)
     except BrokenManifest as error:
         raise NotReady(f"The archive cannot be believed: {error}") from error
 

@@ -20,7 +20,7 @@ from rich.text import Text
 from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics, contract
-from ops import private_ports, topics, why
+from ops import kafka_errors, private_ports, topics, why
 from ops.bar import Bar
 from ops.dead_letters import safe
 from ops.reprocess import Asked, Compared, compare, copy, count
@@ -49,7 +49,8 @@ def run(since: datetime, until: datetime | None, *, yes: bool, keep: bool) -> in
     for note in notes:
         console.print(Text(f"note: {safe(note)}", "dim"))
     try:
-        return asyncio.run(_run(kafka, asked, yes=yes, keep=keep))
+        with kafka_errors.told(kafka):
+            return asyncio.run(_run(kafka, asked, yes=yes, keep=keep))
     except BrokenManifest as error:
         raise NotReady(f"The archive cannot be believed: {error}") from error
 

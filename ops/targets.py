@@ -80,11 +80,33 @@ def rename(kafka: KafkaSettings, old: str, new: str, *, leave: bool = False) -> 
             "them to nobody with --leave."
         )
     _asked(kafka, relocation.rename(kafka, old, new, topics.enriched))
+    _asked(kafka, relocation.forget(kafka, f"{old}.{GROUP}"))
     waiting = _asked(kafka, relocation.waiting(kafka, new, topics.enriched))
     console.print(
         f"{new} goes on where {old} stopped, {waiting:,} waiting. Name it so in the rules file, then start it. "
         f"Letters of {old} go to it with `tocsin dead-letters redrive --target {old} --to {new}`."
     )
+
+
+def forget(kafka: KafkaSettings, target: str, *, yes: bool) -> None:
+    """Say what a target that is no more leaves untold, and with `yes` delete its place in Kafka.
+
+    Raises NotReady while it runs or the rules file has it.
+    """
+    if target in load(SinksSettings()).targets:
+        raise NotReady(f"{target} is in the rules file: take it out first, else it begins anew where `start` says.")
+    topics = Topics(kafka.topic_prefix)
+    groups = {target: topics.enriched, f"{target}.{GROUP}": topics.redeliveries}
+    left = [_asked(kafka, relocation.waiting(kafka, group, topic)) for group, topic in groups.items()]
+    if all(count is None for count in left):
+        raise NotReady(f"Kafka knows no target {target}: it never ran, or was forgotten already.")
+    console.print(f"{target}: {sum(filter(None, left)):,} waiting, which nobody would be told.")
+    if not yes:
+        console.print("Nothing is done without --yes.")
+        return
+    for group in groups:
+        _asked(kafka, relocation.forget(kafka, group))
+    console.print(f"{target} is forgotten, and late no more.")
 
 
 async def sent_again(kafka: KafkaSettings, target: str) -> int:

@@ -48,3 +48,14 @@ def rename(
     from ops import targets
 
     targets.rename(KafkaSettings(), old, new, leave=leave)
+
+
+@app.command()
+def forget(
+    target: Annotated[str, typer.Argument(help="A target that is stopped, and not in the rules file any more.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it you see what would be left untold.")] = False,
+) -> None:
+    """Delete the place of a target that is no more: as long as Kafka remembers it, it counts as late."""
+    from ops import targets
+
+    targets.forget(KafkaSettings(), target, yes=yes)

@@ -73,7 +73,7 @@ def test_two_workers_of_a_target_divide_its_budget(kafka_settings, script):
         with capture_logs() as logs:
             tasks = [asyncio.create_task(run.run()) for run in runs]
             rooms: list[int] = []
-            while not (rooms and max(rooms) < 10 and all(run.assigned for run in runs)):
+            while not (len(rooms) == len(runs) and max(rooms) < 10 and all(run.assigned for run in runs)):
                 await asyncio.sleep(0.05)
                 outlets = [run._outlet for run in runs]
                 rooms = [each.budget.room(time.monotonic(), urgent=True) for each in outlets if each]

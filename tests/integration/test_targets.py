@@ -131,3 +131,17 @@ def test_the_list_names_each_target_of_the_rules(kafka_settings, enriched, capsy
     targets.show(kafka_settings)
     line = capsys.readouterr().out.splitlines()[-1].split()
     assert line[:4] == ["teams", "teams", "none", "10,000"]
+
+
+def test_a_target_that_is_no_more_is_forgotten_when_asked_twice(kafka_settings, enriched, capsys, monkeypatch):
+    monkeypatch.setenv("TEAMS_WEBHOOK_URL", "https://example.invalid/hook")
+    asyncio.run(positions.prepare(kafka_settings, "gone", enriched, "earliest"))
+    with pytest.raises(NotReady, match="teams is in the rules file"):
+        targets.forget(kafka_settings, "teams", yes=True)
+    targets.forget(kafka_settings, "gone", yes=False)
+    assert "10,000 waiting" in capsys.readouterr().out
+    assert asyncio.run(groups(kafka_settings)) == ["gone"]
+    targets.forget(kafka_settings, "gone", yes=True)
+    assert asyncio.run(groups(kafka_settings)) == []
+    with pytest.raises(NotReady, match="knows no target gone"):
+        targets.forget(kafka_settings, "gone", yes=True)

@@ -29,9 +29,10 @@ def test_what_a_spool_holds_is_not_said_to_be_lost(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: int, elsewhere: int, late: int
 ) -> None:
     asked: list[Asked] = []
+    now = datetime.now(UTC)  # not that of the collection, which is a whole run of tests ago
 
     async def answers(*_given: object) -> Any:
-        return [{"spool": {"oldest": (NOW - timedelta(minutes=elsewhere)).isoformat()}}] if elsewhere else []
+        return [{"spool": {"oldest": (now - timedelta(minutes=elsewhere)).isoformat()}}] if elsewhere else []
 
     async def nothing(*_given: object) -> timedelta:
         return timedelta(0)
@@ -48,11 +49,11 @@ def test_what_a_spool_holds_is_not_said_to_be_lost(
     monkeypatch.setattr(catch_up_delay, "_lag", nothing)
     monkeypatch.setattr(reconcile_page, "reconcile", compared)
     monkeypatch.setattr(reconcile_page, "alert_api", api)
-    oldest = NOW - timedelta(minutes=here) if here else None
+    oldest = now - timedelta(minutes=here) if here else None
     monkeypatch.setattr(reconcile_page.spool_look, "oldest", lambda *_given: (3 * bool(here), oldest))
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
     monkeypatch.setenv("SEKOIA_API_KEY", "k")
-    assert reconcile_page.run(NOW - timedelta(days=1), api=True, as_json=False) == 0
+    assert reconcile_page.run(now - timedelta(days=1), api=True, as_json=False) == 0
     assert timedelta(0) <= asked[0].delay - timedelta(minutes=late) < timedelta(minutes=1)
     said = " ".join(capsys.readouterr().out.split())
     assert ("are not judged: the stream or a spool is that late" in said) == (late > 15)
