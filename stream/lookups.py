@@ -1,7 +1,6 @@
 """Ask for many alerts in few calls: coalesced, micro-batched, inside the budget, silent while the breaker is open."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -67,11 +66,6 @@ class Lookups:
         """Take another worker's word for an error: the vendor counts them together."""
         if self.breaker.heard(_now(), reason, silent_for or None):
             log.warning("breaker_opened", reason=f"another worker: {reason}")
-
-    @property
-    def silent(self) -> bool:
-        """Whether the breaker lets no call through."""
-        return self.breaker.silent_for(time.monotonic()) > 0
 
     def known(self, uuid: str, since: datetime) -> Answer | None:
         """Return the alert as it was at `since` or later, where that needs no call."""
