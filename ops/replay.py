@@ -213,3 +213,14 @@ class Picking:
 def marked(value: bytes, job: str, now: datetime) -> bytes:
     """Return a record that says it is sent again."""
     return orjson.dumps(orjson.loads(value) | {"replay": {"job": job, "at": isoformat(now)}})
+
+
+def doubt(plan: Plan, counts: Counts) -> str:
+    """Say that nobody knows of some events whether the target has them, and what can be done."""
+    what = (
+        f"Nobody knows whether {plan.target} has {counts.doubtful:,} of them: receipts of what came before "
+        f"{counts.known_since:%Y-%m-%d %H:%M} UTC have left Kafka and are not in an archive at hand. "
+    )
+    if counts.sent:  # a new job with --again would send these once more
+        return f"{what}Begin another job with a later --since for the rest: it leaves out what has a receipt."
+    return f"{what}--again sends them all the same, a later --since leaves them out."

@@ -18,7 +18,7 @@ from events.settings import KafkaSettings
 from ops import kafka_errors, replay_topic, why
 from ops.bar import Bar
 from ops.dead_letters import safe
-from ops.replay import TOPIC, Counts, Plan, wants
+from ops.replay import TOPIC, Counts, Plan, doubt, wants
 from ops.replay_run import Replay
 from sinks import main as sinks_main
 from sinks import shelf
@@ -83,7 +83,7 @@ def run(plan: Plan, *, rate: float, yes: bool) -> int:
         if rules and _disturbs(plan, rules):
             raise NotReady(f"{plan.target} tells people: nothing is sent again to it without --notify.")
         if counts.doubtful:
-            raise NotReady(_doubt(plan, counts))
+            raise NotReady(doubt(plan, counts))
         if not yes:
             console.print("Nothing is sent without --yes.")
             return 0
@@ -109,14 +109,6 @@ def _send(job: Replay, plan: Plan, rate: float) -> int:
 
 def _disturbs(plan: Plan, rules: Rules) -> bool:
     return not plan.topic and shelf.find(rules.targets[plan.target].type).tells_people and not plan.notify
-
-
-def _doubt(plan: Plan, counts: Counts) -> str:
-    return (
-        f"Nobody knows whether {plan.target} has {counts.doubtful:,} of them: receipts of what came before "
-        f"{counts.known_since:%Y-%m-%d %H:%M} UTC have left Kafka and are not in an archive at hand. --again sends them all the "
-        "same, a later --since leaves them out."
-    )
 
 
 def _show(plan: Plan, counts: Counts, rate: float) -> None:

@@ -19,7 +19,7 @@ from events.topics import MAX_ENRICHED, Topics
 from ops import replay_got, replay_topic
 from ops.archive_rows import Wanted, rows
 from ops.letters import JOB
-from ops.replay import CAUSE, Counts, Got, Picking, Plan, Wants, marked, names
+from ops.replay import CAUSE, Counts, Got, Picking, Plan, Wants, doubt, marked, names
 from ops.scan import Progress, Reader, Span, reading
 from ops.visible import nothing_hidden
 from sinks.archive.storage import Root
@@ -89,6 +89,8 @@ class Replay:
         ) as producer:
             await nothing_hidden(self._kafka, self._out, OPEN_FOR)
             counts = await self.count(looking)
+            if counts.doubtful:  # more receipts have left Kafka since it was counted for whoever said yes
+                raise NotReady(doubt(self._plan, counts))
             pace = _Pace(rate)
             done = 0
             async for number, batch in self._batches(counts, int(max(1, min(AT_A_TIME, rate)))):

@@ -105,7 +105,8 @@ def forget(kafka: KafkaSettings, target: str, *, yes: bool) -> None:
         console.print("Nothing is done without --yes.")
         return
     for group in groups:
-        _asked(kafka, relocation.forget(kafka, group))
+        if reason := _asked(kafka, relocation.forget(kafka, group)):
+            raise NotReady(f"Kafka does not delete the group {kafka.group(group)} ({reason}).")
     console.print(f"{target} is forgotten, and late no more.")
 
 

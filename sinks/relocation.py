@@ -84,14 +84,15 @@ async def rename(kafka: KafkaSettings, old: str, new: str, topic: str) -> Offset
     if await members(kafka, old):
         raise NotReady(f"Target {old} is running: stop it first, or both names would tell people of the same events.")
     await _commit(kafka, new, known)
-    await forget(kafka, old)
+    if reason := await forget(kafka, old):
+        log.warning("group_left", target=old, reason=reason)
     return {partition: offset for partition, (offset, _) in known.items()}
 
 
-async def forget(kafka: KafkaSettings, target: str) -> None:
+async def forget(kafka: KafkaSettings, target: str) -> str:
     """Delete the group of a target that is no more, with its places: else it is late for as long as Kafka remembers it.
 
-    Raises NotReady while it runs.
+    Returns why Kafka refused, if it did. Raises NotReady while it runs.
     """
     admin, group = AIOKafkaAdminClient(**kafka.client_options()), kafka.group(target)
     await admin.start()
@@ -103,8 +104,7 @@ async def forget(kafka: KafkaSettings, target: str) -> None:
     codes = {code for _, code in answer.results} - {0, UNKNOWN_GROUP}
     if GROUP_HAS_MEMBERS in codes:
         raise NotReady(f"Target {target} is running: stop it first.")
-    if codes:
-        log.warning("group_left", group=group, reason=for_code(codes.pop()).__name__)
+    return for_code(codes.pop()).__name__ if codes else ""
 
 
 async def _commit(kafka: KafkaSettings, target: str, places: dict[TopicPartition, tuple[int, str]]) -> None:

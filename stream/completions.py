@@ -13,6 +13,7 @@ from stream.alert_api import Unavailable
 from stream.compose import Enriched
 from stream.enrich import Enricher, needs_alert
 from stream.fetching import NotFound
+from stream.lookups import NotAsked
 
 LIFETIME = timedelta(days=7)
 """How long an event waits for its alert before it leaves as `unavailable`."""
@@ -147,6 +148,7 @@ class Completions:
         except NotFound:
             tries.hidden += 1
         except Unavailable as error:
+            tries.all -= isinstance(error, NotAsked)
             pause = max(error.retry_after or 0.0, 1.0)
         finally:
             self._slots.release()

@@ -14,7 +14,7 @@ from stream import compose, names
 from stream.alert_api import Unavailable
 from stream.compose import Enriched, Finding
 from stream.fetching import NotFound
-from stream.lookups import Exhausted, Lookups
+from stream.lookups import Exhausted, Lookups, NotAsked
 
 GRACE = 1.0
 """Seconds an event may wait for its alert although it was read after its deadline: after a restart everything that
@@ -130,11 +130,11 @@ class Enricher:
                         found.answer = await self._lookups.ask(uuid, since, end - loop.time(), created=created)
                     except NotFound:
                         found.reason, pause = "not shown by the Alert API yet", next(pauses, None)
-                    except Exhausted as error:
-                        found.reason, pause = str(error), None
                     except Unavailable as error:
                         found.reason = str(error)
-                        pause = None if self._lookups.breaker.silent_for(loop.time()) else AGAIN
+                        found.attempts -= isinstance(error, NotAsked)
+                        in_vain = isinstance(error, Exhausted) or self._lookups.breaker.silent_for(loop.time()) > 0
+                        pause = None if in_vain else AGAIN
                     else:
                         found.status, found.reason = "complete", None
                         return

@@ -29,7 +29,11 @@ Tell = Callable[[str, float], None]
 """Takes a reason, and the seconds for which no call will follow."""
 
 
-class Exhausted(Unavailable):
+class NotAsked(Unavailable):
+    """No call was made, for calls must not be made now."""
+
+
+class Exhausted(NotAsked):
     """The budget does not suffice to ask in time."""
 
 
@@ -82,7 +86,7 @@ class Lookups:
         if known := self._cache.get(uuid, since):
             return known
         if silent := self.breaker.silent_for(_now()):
-            raise Unavailable(self.breaker.reason, silent)
+            raise NotAsked(self.breaker.reason, silent)
         now, later = (questions.CREATED_NOW, questions.CREATED_LATER) if created else (questions.NOW, questions.LATER)
         rank = later if wait is None else now
         if wait is not None and not self._questions.asked(uuid, rank) and self._expected_wait(rank) > wait:
@@ -122,7 +126,7 @@ class Lookups:
             while True:
                 await self._wanted.wait()
                 if silent := self.breaker.silent_for(_now()):
-                    self._fail(self._questions.take(), Unavailable(self.breaker.reason, silent))
+                    self._fail(self._questions.take(), NotAsked(self.breaker.reason, silent))
                     self.names.give_up()
                     self._wanted.clear()
                     continue

@@ -210,11 +210,14 @@ class PartitionWriter:
         return DataFile(path=path, rows=len(group), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
+GROUP = 8192
+"""Rows of a file that are read at once: whoever reads a file in order has so many in memory."""
+
+
 def parquet(table: pa.Table, distinct: Collection[str]) -> bytes:
     """Encode a table as a Parquet file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table, sink, compression="zstd", use_dictionary=[name for name in table.column_names if name not in distinct]
-    )
+    dictionaries = [name for name in table.column_names if name not in distinct]
+    pq.write_table(table, sink, row_group_size=GROUP, compression="zstd", use_dictionary=dictionaries)
     data: bytes = sink.getvalue().to_pybytes()
     return data

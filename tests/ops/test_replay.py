@@ -10,7 +10,7 @@ from events.codec import decode_enriched, encode
 from events.errors import NotReady
 from events.records import EnrichedEvent, Enrichment, WebhookEvent
 from ops import replay_page, replay_run
-from ops.replay import EVER, Counts, Got, Picking, Plan, conditions, marked, names, wants
+from ops.replay import EVER, Counts, Got, Picking, Plan, conditions, doubt, marked, names, wants
 from sinks import rules_file, shelf
 from sinks.summary import summarise
 
@@ -160,6 +160,14 @@ def test_what_it_may_have_is_not_sent_unasked(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     with pytest.raises(NotReady, match=r"Nobody knows whether soc has 1 of them: .* before 2026-07-29 08:00 UTC"):
         replay_page.run(plan(), rate=1, yes=True)
+
+
+def test_who_goes_on_with_a_job_is_not_told_to_send_again_what_it_has_sent() -> None:
+    counts = Counts(sent=3, doubtful=1, known_since=NOW)
+    assert doubt(plan(), counts).endswith(
+        "Begin another job with a later --since for the rest: it leaves out what has a receipt."
+    )
+    assert "--again" in doubt(plan(), Counts(doubtful=1, known_since=NOW))
 
 
 def test_only_what_disturbs_nobody_says_so() -> None:

@@ -21,7 +21,7 @@ from stream.cache import Answer
 from stream.compose import Enriched
 from stream.enrich import GRACE, Enricher, needs_alert
 from stream.fetching import NotFound
-from stream.lookups import Exhausted
+from stream.lookups import Exhausted, NotAsked
 from stream.names import Names
 
 _spec = importlib.util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
@@ -130,7 +130,7 @@ def test_what_was_late_when_it_came_still_gets_a_moment():
     assert enrich(Lookups(), late=1000.0)[1] == pytest.approx(GRACE)
 
 
-@pytest.mark.parametrize("error", [Exhausted("request budget exhausted"), Unavailable("the breaker", 30.0)])
+@pytest.mark.parametrize("error", [Exhausted("request budget exhausted"), NotAsked("the breaker", 30.0)])
 def test_when_nobody_can_answer_it_goes_on_at_once(error):
     lookups = Lookups((0.0, error), (0.0, answer()))
     if not isinstance(error, Exhausted):
@@ -139,6 +139,7 @@ def test_when_nobody_can_answer_it_goes_on_at_once(error):
     assert took == 0
     assert record.enrichment.status == "pending"
     assert record.enrichment.reason == str(error)
+    assert record.enrichment.attempts == 0, "nobody was asked"
 
 
 def test_one_bad_answer_is_asked_again():
