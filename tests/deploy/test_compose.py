@@ -18,6 +18,7 @@ from ingest.settings import IngestSettings
 from ops import settings
 from ops.catch_up_settings import CatchUpSettings
 from ops.cli import app
+from ops.watch_change import Change
 from ops.watch_settings import WatchSettings
 from sandbox import alert_gate
 from sandbox.receivers import TeamsReceiver
@@ -35,6 +36,7 @@ ADMIN = {
     "stream": StreamSettings,
     "sink-teams": SinksSettings,
     "stream-more": StreamSettings,
+    "sink-operators": SinksSettings,
     "sink-archive": ArchiveSettings,
     "inbox": InboxSettings,
     "watch": WatchSettings,
@@ -44,26 +46,68 @@ ADMIN = {
 
 
 OPERATORS = {"OPERATORS_SMTP_SERVER", "OPERATORS_MAIL"}
-"""What the watch's rules file asks for besides settings."""
+"""What the rules file asks for besides settings."""
+
+SINKS = {"sink-teams": "teams", "sink-operators": "operators"}
+"""The services that send, and the target of each."""
 
 
-def test_more_than_one_target_hears_from_the_watch_and_what_its_file_asks_for_is_passed_on():
-    watch = COMPOSE["services"]["watch"]
-    [mount] = [each for each in watch["volumes"] if each.startswith("./")]
+def rules_text(name):
+    """Return the rules file a service mounts."""
+    [mount] = [each for each in ROOMS[name]["volumes"] if each.startswith("./")]
     source, inside, mode = mount.split(":")
-    assert (inside, mode) == (watch["environment"]["TOCSIN_RULES"], "ro")
-    text = (ROOT / source).read_text("utf-8")
-    asked = set(re.findall(r"\$\{(\w+)\}", text))
-    assert asked == OPERATORS | {"TEAMS_WEBHOOK_URL"}
-    assert asked <= watch["environment"].keys()
-    given = dict.fromkeys(asked, "smtp.example.org") | {
-        "OPERATORS_MAIL": "operators@example.org",
-        "TEAMS_WEBHOOK_URL": "https://example.invalid/x",
-    }
-    assert rules_remarks.few_hear(rules_file.parse(text, source, given)) == ""
-    for name in OPERATORS:  # not demanded of those who start no watch, and the watch itself says what is missing
-        with pytest.raises(NotReady, match=f"{name} is not set"):
-            rules_file.parse(text, source, given | {name: ""})
+    assert (inside, mode) == (ROOMS[name]["environment"]["TOCSIN_RULES"], "ro")
+    return (ROOT / source).read_text("utf-8")
+
+
+def environment(name, own):
+    """Return what is in a container's environment where the operator has set these values of their own."""
+    found = {}
+    for key, value in ROOMS[name]["environment"].items():
+        passed_on = re.fullmatch(r"\$\{\w+(?::-(.*)|:\?.*)\}", value or "${KEY:?}")
+        found[key] = own.get(key) or passed_on[1] if passed_on else value
+    return found
+
+
+TEAMS = {"TEAMS_WEBHOOK_URL": "https://example.invalid/x"}
+MAIL = {"OPERATORS_SMTP_SERVER": "smtp.example.org", "OPERATORS_MAIL": "operators@example.org"}
+
+
+def test_more_than_one_target_hears_from_the_watch_and_each_has_a_sink_that_reads_the_same_file():
+    text = rules_text("watch")
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == OPERATORS | TEAMS.keys()
+    for name in ("watch", *SINKS):
+        rules = rules_file.parse(rules_text(name), name, environment(name, TEAMS | MAIL))
+        assert rules_remarks.few_hear(rules) == ""
+        assert set(rules.operators) <= set(SINKS.values()) == rules.targets.keys()
+        assert rules.version == rules_file.parse(text, "watch", environment("watch", TEAMS | MAIL)).version
+        assert rules.targets["operators"].settings.server == "smtp.example.org"
+    for name, target in SINKS.items():
+        assert ROOMS[name]["command"] == ["sink", target]
+
+
+@pytest.mark.parametrize("missing", sorted(OPERATORS))
+def test_who_tells_operators_says_what_is_missing_and_alerts_are_sent_without(missing):
+    own = TEAMS | MAIL | {missing: ""}
+    for name in ("watch", "sink-operators"):
+        with pytest.raises(NotReady, match=f"{missing} is not set"):
+            rules_file.parse(rules_text(name), name, environment(name, own))
+    assert "teams" in rules_file.parse(rules_text("sink-teams"), "sink-teams", environment("sink-teams", own)).targets
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("target_unavailable/teams", {"operators"}),
+        ("target_paused/operators", {"teams"}),
+        ("room_down/stream", {"teams", "operators"}),
+    ],
+)
+def test_a_sink_decides_of_the_pipelines_trouble_as_the_watch_does(condition, told):
+    event = Change(condition, raised=True, since=1_700_000_000.0, at=1_700_000_001.0).event()
+    for name in ("watch", *SINKS):
+        rules = rules_file.parse(rules_text(name), name, environment(name, TEAMS | MAIL))
+        assert {target for target in rules.targets if rules.decide(event, target).notify} == told
 
 
 def known_settings():
@@ -95,7 +139,7 @@ def test_a_setting_is_passed_on_or_demanded_but_no_default_is_written_twice(name
         "WATCH_ROOMS",
         "INBOX_ROOMS",
     }
-    differ = places | {"CATCH_UP_EVERY"} | {key for key in said if key.endswith("_ADMIN_HOST")}
+    differ = places | OPERATORS | {"CATCH_UP_EVERY"} | {key for key in said if key.endswith("_ADMIN_HOST")}
     assert [key for key, value in said.items() if key not in differ and not value.startswith(f"${{{key}:?")] == []
 
 
@@ -135,7 +179,7 @@ def test_a_room_is_asked_for_its_health_where_it_answers(name):
 def test_the_watch_finds_every_room():
     """By the names of services, or those they share."""
     asked = {url.host: (name, url.port) for name, url in addresses("watch", WatchSettings).items()}
-    assert asked.keys() == {"ingest", "stream-workers", "sink-teams", "sink-archive", "catch-up"}
+    assert asked.keys() == {"ingest", "stream-workers", *SINKS, "sink-archive", "catch-up"}
     for host, (_, port) in asked.items():
         found = [
             name
@@ -200,6 +244,7 @@ def test_without_a_profile_there_is_one_of_each_room_and_no_simulation():
     profiles = {name: service["profiles"] for name, service in COMPOSE["services"].items() if "profiles" in service}
     assert profiles == {
         "stream-more": ["scale"],
+        "sink-operators": ["watch"],
         "inbox": ["bell"],
         "watch": ["watch"],
         "catch-up": ["watch"],
@@ -222,7 +267,7 @@ def test_the_simulation_has_every_value_that_is_demanded_and_its_parts_find_each
     text = (ROOT / "docker-compose.yml").read_text()
     given = dotenv.dotenv_values(ROOT / "deploy/simulate.env")
     assert set(re.findall(r"\$\{(\w+):\?", text)) <= given.keys()
-    assert set(re.findall(r"\$\{(\w+)", text)) - given.keys() == {"STREAM_MORE"}
+    assert set(re.findall(r"\$\{(\w+)", text)) - given.keys() == {"STREAM_MORE", *OPERATORS}
     assert given["INGEST_HOOKS"].partition("=")[2] == given["SIMULATE_TOKEN"]
     assert given["SEKOIA_API_KEY"] == alert_gate.API_KEY
     assert given["TEAMS_WEBHOOK_URL"] == TeamsReceiver(sig="simulated").url(given["SEKOIA_API_BASE"])

@@ -143,7 +143,7 @@ def test_what_is_changed_is_taken_over(built):
 def _named(spec: Manifest) -> Iterator[tuple[str, str]]:
     for source in spec["containers"][0].get("envFrom", ()):
         for kind, place in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
-            if place in source:
+            if place in source and not source[place].get("optional"):
                 yield kind, source[place]["name"]
     for volume in spec.get("volumes", ()):
         if "configMap" in volume:
