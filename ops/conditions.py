@@ -114,6 +114,8 @@ class Seen:
 
     bad: bool | None
     detail: str = ""
+    gone: bool = False
+    """Whether it is not bad only because there is nothing left to look at."""
 
 
 def key_of(condition: str, subject: str = "") -> str:

@@ -71,15 +71,18 @@ def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, See
 def unheard(look: Look, condition: str) -> Seen:
     """Return what to think of a condition nothing was heard of: nothing while a source is silent, else that it is over.
 
-    A target that was taken out of the rules, or a group that was deleted, is not in trouble any more.
+    A target that was taken out of the rules, or a group that was deleted or that nobody reads for, is not looked at any
+    more; it need not be well.
     """
+    detail = ""
     if condition == "late":
         silent = look.kafka is None or look.kafka.lags is None
+        detail = "Nobody reads for it, or its place was deleted"
     elif condition == "dead_letter":
         silent = look.kafka is None or look.kafka.letters is None
     else:
         silent = look.kafka is None if condition == "topics_missing" else None in look.pages.values()
-    return Seen(None if silent else False)
+    return Seen(None) if silent else Seen(bad=False, detail=detail, gone=True)
 
 
 def _forget(tallies: Tallies, pages: Pages) -> None:

@@ -50,7 +50,8 @@ class Memory:
                 self.episodes[key] = after
             if after.raised != before.raised:
                 since = (after if after.raised else before).bad_since
-                changes.append(Change(key, after.raised, look.at if since is None else since, look.at, said.detail))
+                since = look.at if since is None else since
+                changes.append(Change(key, after.raised, since, look.at, said.detail, said.gone))
         self.untold = [*self.untold, *changes][-MOST:]
         return changes
 

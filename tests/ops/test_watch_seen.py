@@ -245,6 +245,24 @@ def test_a_target_that_left_the_rules_is_over_and_a_room_that_is_silent_says_not
     assert [each.rpartition("/")[2] for each in play([*raised, *silent])] == ["raised"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "title"),
+    [
+        ([Lag("analytics", 3, 400.0)], [], "Not watched any more: analytics is late"),
+        ([Lag("analytics", 3, 400.0)], [Lag("analytics", 0, None)], "analytics has caught up"),
+    ],
+)
+def test_a_late_group_that_nobody_reads_for_has_not_caught_up(before, after, title):
+    memory, told = Memory(), []
+    for at, lags in ((0, before), (121, before), (200, after), (300, after)):
+        memory.take(look(NOW + at, kafka=KafkaSaid(Letters({0: 7}), lags)), SETTINGS)
+        memory.save(Path("memory"), memory.encoded())
+        memory = Memory.load(Path("memory"))
+        told = [change.event().event.attributes for change in memory.untold]
+    assert [each["title"] for each in told] == ["analytics is late", title]
+    assert told[1]["description"].startswith("Nobody reads for it") == (not after)
+
+
 def test_a_file_that_is_none_is_said():
     Path("memory").mkdir()
     (Path("memory") / "state.json").write_text("{]")
