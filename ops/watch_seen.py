@@ -101,6 +101,8 @@ def _room(name: str, page: Page, tallies: Tallies, now: float, settings: WatchSe
     if (started := page.most("process_start_time_seconds")) is not None:
         # Not every worker answers each time: only one that is younger than all before was started anew.
         tally = tallies.get(f"start/{name}", Tally())
+        if started < (tally.last or 0.0) > now:  # of a clock that ran ahead, or what an earlier version added up
+            tally = Tally()
         tally = tallies[f"start/{name}"] = tally.take(max(started, tally.last or 0.0), now, within=window)
         count = tally.lately(now, window)
         found[key_of("room_restarting", name)] = Seen(count > settings.restarts, f"{count} starts lately")

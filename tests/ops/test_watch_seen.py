@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from events.errors import NotReady
 from inbox.lag import Lag
 from ops.conditions import CONDITIONS, PAGE
+from ops.episodes import Tally
 from ops.watch_kafka import KafkaSaid
 from ops.watch_letters import Letters
 from ops.watch_pages import Page
@@ -163,6 +164,19 @@ def test_fewer_workers_than_before_are_started_again_and_again_too():
     many = [look(NOW, ingest=workers(*range(8)))]
     fewer = [look(NOW + 10 * n, ingest=workers(0, started=NOW + 10 * n)) for n in range(1, 5)]
     assert bad(*many, *fewer) == {"room_restarting/ingest"}
+
+
+@pytest.mark.parametrize("remembered", [2 * NOW, NOW + 7200])
+def test_a_start_that_is_remembered_from_the_future_hides_no_restart(remembered):
+    tallies = {"start/ingest": Tally(remembered, (NOW - 20, NOW - 10))}
+    looks = [look(NOW + 10 * n, ingest=workers(0, 1, started=NOW + 10 * n)) for n in range(5)]
+    said = [seen(each, tallies, SETTINGS)["room_restarting/ingest"].detail for each in looks]
+    assert said == [f"{n} starts lately" for n in range(5)]
+
+
+def test_a_room_whose_clock_is_ahead_is_started_again_and_again_too():
+    looks = [look(NOW + 10 * n, ingest=workers(0, started=NOW + 3600 + 10 * n)) for n in range(5)]
+    assert bad(*looks) == {"room_restarting/ingest"}
 
 
 def test_processes_of_a_room_are_told_apart_and_one_that_is_gone_is_forgotten():
