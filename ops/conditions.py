@@ -36,7 +36,8 @@ _ALL = (
     ),
     Condition(
         "topics_missing", "TocsinTopicsMissing", True, "Topics are missing from Kafka", "All topics are in Kafka again",
-        "Rooms that need them end, and what was in them is gone, unless the brokers get their disks back.", "patience",
+        "Rooms that need them end, and what was in them is gone, unless the brokers get their disks back; or the Kafka user of "
+        "the watch may not see them.", "patience",
     ),
     Condition(
         "room_down", "TocsinRoomDown", True, "{subject} does not answer", "{subject} answers again",
