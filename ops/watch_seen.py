@@ -1,6 +1,6 @@
 """What is wrong, given one look: pure, from the rooms' pages, Kafka's answer and the canaries to conditions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,16 +29,15 @@ class Look:
     """By target: why its canary is missed; empty while it is not."""
 
 
-WELL = Seen(bad=False)
-
 Tallies = dict[str, Tally]
 """Counters of the rooms and of the topics, by name: what the watch remembers of them from look to look."""
 
 
-def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, Seen]:
+def seen(look: Look, tallies: Tallies, settings: WatchSettings, raised: Collection[str] = ()) -> dict[str, Seen]:
     """Return by key what is bad and what is well; the tallies take note of the look.
 
-    A key that is not in it was not heard of: `unheard` says what that means.
+    `raised` are the keys of what was told and is not over. A key that is not in the answer was not heard of: `unheard` says
+    what that means.
     """
     _forget(tallies, look.pages)
     found = {key_of("kafka_away"): Seen(look.kafka is None)}
@@ -50,8 +49,12 @@ def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, See
                 # Several workers may tell of one thing: bad for one is bad.
                 if key not in found or said.bad:
                     found[key] = said
-    if found.get("api_key_refused", WELL).bad and "breaker_open" in found:
-        found["breaker_open"] = Seen(None)  # it is open because of the key, in the workers that only heard of it too
+    if "breaker_open" in found and any(
+        page and page.most("tocsin_stream_api_key_refused") for page in look.pages.values()
+    ):
+        # It is open because of the key, in the workers that only heard of it too. What was told before is not over by
+        # that, and what was only suspected begins anew when the key is good and it is still open.
+        found["breaker_open"] = Seen(None if "breaker_open" in raised else False)
     if look.kafka:
         found |= _groups(look.kafka.lags or (), settings)
         missing = look.kafka.missing

@@ -34,7 +34,7 @@ class Memory:
 
     def take(self, look: Look, settings: WatchSettings) -> list[Change]:
         """Note one look, and return what changed by it; the changes are among the untold then."""
-        found = seen(look, self.tallies, settings)
+        found = seen(look, self.tallies, settings, self.raised)
         if look.kafka and look.kafka.letters:
             self.letters = dict(look.kafka.letters.places)
         changes = []

@@ -259,6 +259,34 @@ def test_a_target_that_left_the_rules_is_over_and_a_room_that_is_silent_says_not
     assert [each.rpartition("/")[2] for each in play([*raised, *silent])] == ["raised"]
 
 
+def api(*, stream=0, catch_up=0, breaker=0):
+    """Return what the page of the stream says of the API, and that of the catch-up."""
+    return {
+        "stream": f"tocsin_stream_api_key_refused {stream}\ntocsin_stream_breaker_open {breaker}\n",
+        "stream-2": f"tocsin_catch_up_api_key_refused {catch_up}\n",
+    }
+
+
+def test_a_breaker_is_told_beside_a_key_that_only_the_catch_up_is_refused():
+    assert bad(look(**api(catch_up=1, breaker=1))) == {"api_key_refused", "breaker_open"}
+
+
+def test_a_breaker_that_is_open_because_of_the_key_is_not_told_when_the_key_is_good_again():
+    steps = [(0, 0), (5, 1), (400, 1), (405, 0), (500, 0), (526, 0)]
+    told = play([look(NOW + at, **api(stream=refused, breaker=1)) for at, refused in steps])
+    assert [each.split("/")[1:] for each in told] == [
+        ["api_key_refused", str(int(NOW + 5) * 1000), "raised"],
+        ["api_key_refused", str(int(NOW + 5) * 1000), "recovered"],
+        ["breaker_open", str(int(NOW + 405) * 1000), "raised"],
+    ]
+
+
+def test_a_breaker_that_was_told_is_not_over_because_the_key_is_refused_too():
+    steps = [(0, 0, 1), (121, 0, 1), (130, 1, 1), (400, 1, 1), (410, 0, 0), (500, 0, 0)]
+    told = play([look(NOW + at, **api(stream=refused, breaker=breaker)) for at, refused, breaker in steps])
+    assert [each.split("/")[3] for each in told if "/breaker_open/" in each] == ["raised", "recovered"]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "title"),
     [
