@@ -36,7 +36,8 @@ _ALL = (
     ),
     Condition(
         "topics_missing", "TocsinTopicsMissing", True, "Topics are missing from Kafka", "All topics are in Kafka again",
-        "Rooms that need them end, and what was in them is gone, unless the brokers get their disks back.", "patience",
+        "Rooms that need them end, and what was in them is gone, unless the brokers get their disks back; or the Kafka user of "
+        "the watch may not see them.", "patience",
     ),
     Condition(
         "room_down", "TocsinRoomDown", True, "{subject} does not answer", "{subject} answers again",
@@ -114,6 +115,8 @@ class Seen:
 
     bad: bool | None
     detail: str = ""
+    gone: bool = False
+    """Whether it is not bad only because there is nothing left to look at."""
 
 
 def key_of(condition: str, subject: str = "") -> str:

@@ -104,6 +104,11 @@ class Reader:
             raise NotReady(f"Topic {topic} does not exist; run `tocsin topics create`.")
         return [TopicPartition(topic, number) for number in range(self._topics[topic])]
 
+    async def topics(self) -> Collection[str]:
+        """Return the names of all topics that there are, asked anew; those that this user may not see are left out."""
+        self._topics = await self._sizes()
+        return self._topics.keys()
+
     async def _sizes(self) -> dict[str, int]:
         # All topics: a question about one that is missing would create it where the cluster does so by itself.
         admin = AIOKafkaAdminClient(**self._kafka.client_options())

@@ -166,7 +166,8 @@ class Watch:
         """
         in_trouble = {subject for condition, subject in map(split, self.memory.raised) if condition.of_target}
         heard = not self.memory.raised or any(name not in in_trouble for name in self._teller.listeners())
-        return heard and not self.memory.untold
+        # What all were told past Kafka waits for its record alone, for as long as Kafka is away.
+        return heard and not any(map(self._teller.keeps_waiting, self.memory.untold))
 
     def _save(self) -> None:
         """Write the state down, when it differs from what is written; what a full disk does not take is told all the same."""

@@ -22,6 +22,8 @@ class Change:
     since: float
     at: float
     detail: str = ""
+    gone: bool = False
+    """Whether it ended because nothing is left to look at: nobody can say then that it is well."""
     told: list[str] = field(default_factory=list)
     """Targets the watch has told itself."""
     refused: list[str] = field(default_factory=list)
@@ -43,13 +45,20 @@ class Change:
         """Return what `Change(**…)` takes."""
         return asdict(self)
 
+    def _title(self) -> str:
+        condition, subject = split(self.key)
+        raised = condition.raised.format(subject=subject)
+        if self.raised:
+            return raised
+        return f"Not watched any more: {raised}" if self.gone else condition.recovered.format(subject=subject)
+
     def event(self, runbook: str = "") -> EnrichedEvent:
         """Return the record; `runbook` is where the page of the runbook is read, if anywhere."""
         condition, subject = split(self.key)
         began, now = (datetime.fromtimestamp(seconds, UTC) for seconds in (self.since, self.at))
         attributes: dict[str, Any] = {
             "uuid": self.record_key.decode(),  # what meets in one thread of the bell
-            "title": (condition.raised if self.raised else condition.recovered).format(subject=subject),
+            "title": self._title(),
             "condition": condition.name,
             "subject": subject,
             "since": f"{began:%Y-%m-%d %H:%M:%S} UTC",

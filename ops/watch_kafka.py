@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from aiokafka.errors import KafkaError
 
-from events.errors import NotReady
 from events.settings import KafkaSettings
 from events.topics import Topics, contract
 from inbox.lag import Lag, Lags
 from ops import watch_letters
 from ops.contained import contained
-from ops.scan import Reader, Unreachable, reading
+from ops.scan import Unreachable, reading
 from ops.watch_letters import Letters, Places
 
 WITHIN = 10.0
@@ -28,9 +27,9 @@ class KafkaSaid:
     letters: Letters | None
     """The dead letters since the last look; None where their topic is missing."""
     lags: Sequence[Lag] | None
-    """None where the groups could not be asked in time, or topics are missing, though the cluster answers."""
+    """None where the groups could not be asked in time, or the topics they read are missing, though the cluster answers."""
     missing: Sequence[str] = ()
-    """Topics of the contract that are not there."""
+    """Topics of the contract that are not there, or that the user of the watch may not see: brokers do not say which."""
 
 
 async def look(
@@ -45,30 +44,23 @@ async def look(
         missing, letters = await contained(_topics(kafka, places), within)
     except (KafkaError, OSError, TimeoutError, Unreachable):
         return None
-    if missing:  # a question about one of them would create it where the cluster does so by itself
+    topics = Topics(kafka.topic_prefix)
+    # A question about one that is missing would create it where the cluster does so by itself.
+    if topics.raw in missing or topics.enriched in missing:
         return KafkaSaid(letters, None, missing)
     try:
-        return KafkaSaid(letters, await contained(_lags(kafka, {*ROOMS, *targets}), within))
+        return KafkaSaid(letters, await contained(_lags(kafka, {*ROOMS, *targets}), within), missing)
     except (KafkaError, OSError, TimeoutError):
-        return KafkaSaid(letters, None)
+        return KafkaSaid(letters, None, missing)
 
 
 async def _topics(kafka: KafkaSettings, places: Places) -> tuple[list[str], Letters | None]:
     names = [each.name for each in contract(kafka)]
     async with reading(kafka) as reader:
-        missing = [name for name in names if not await _has(reader, name)]
+        there = await reader.topics()
+        missing = [name for name in names if name not in there]
         buried = Topics(kafka.topic_prefix).dead_letters
         return missing, None if buried in missing else await watch_letters.read(reader, buried, places)
-
-
-async def _has(reader: Reader, topic: str) -> bool:
-    try:
-        await reader.partitions(topic)
-    except Unreachable:
-        raise
-    except NotReady:
-        return False
-    return True
 
 
 async def _lags(kafka: KafkaSettings, groups: Collection[str]) -> Sequence[Lag]:

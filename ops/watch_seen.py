@@ -1,6 +1,6 @@
 """What is wrong, given one look: pure, from the rooms' pages, Kafka's answer and the canaries to conditions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,16 +29,15 @@ class Look:
     """By target: why its canary is missed; empty while it is not."""
 
 
-WELL = Seen(bad=False)
-
 Tallies = dict[str, Tally]
 """Counters of the rooms and of the topics, by name: what the watch remembers of them from look to look."""
 
 
-def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, Seen]:
+def seen(look: Look, tallies: Tallies, settings: WatchSettings, raised: Collection[str] = ()) -> dict[str, Seen]:
     """Return by key what is bad and what is well; the tallies take note of the look.
 
-    A key that is not in it was not heard of: `unheard` says what that means.
+    `raised` are the keys of what was told and is not over. A key that is not in the answer was not heard of: `unheard` says
+    what that means.
     """
     _forget(tallies, look.pages)
     found = {key_of("kafka_away"): Seen(look.kafka is None)}
@@ -50,8 +49,12 @@ def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, See
                 # Several workers may tell of one thing: bad for one is bad.
                 if key not in found or said.bad:
                     found[key] = said
-    if found.get("api_key_refused", WELL).bad and "breaker_open" in found:
-        found["breaker_open"] = Seen(None)  # it is open because of the key, in the workers that only heard of it too
+    if "breaker_open" in found and any(
+        page and page.most("tocsin_stream_api_key_refused") for page in look.pages.values()
+    ):
+        # It is open because of the key, in the workers that only heard of it too. What was told before is not over by
+        # that, and what was only suspected begins anew when the key is good and it is still open.
+        found["breaker_open"] = Seen(None if "breaker_open" in raised else False)
     if look.kafka:
         found |= _groups(look.kafka.lags or (), settings)
         missing = look.kafka.missing
@@ -71,15 +74,18 @@ def seen(look: Look, tallies: Tallies, settings: WatchSettings) -> dict[str, See
 def unheard(look: Look, condition: str) -> Seen:
     """Return what to think of a condition nothing was heard of: nothing while a source is silent, else that it is over.
 
-    A target that was taken out of the rules, or a group that was deleted, is not in trouble any more.
+    A target that was taken out of the rules, or a group that was deleted or that nobody reads for, is not looked at any
+    more; it need not be well.
     """
+    detail = ""
     if condition == "late":
         silent = look.kafka is None or look.kafka.lags is None
+        detail = "Nobody reads for it, or its place was deleted"
     elif condition == "dead_letter":
         silent = look.kafka is None or look.kafka.letters is None
     else:
         silent = look.kafka is None if condition == "topics_missing" else None in look.pages.values()
-    return Seen(None if silent else False)
+    return Seen(None) if silent else Seen(bad=False, detail=detail, gone=True)
 
 
 def _forget(tallies: Tallies, pages: Pages) -> None:
@@ -98,6 +104,8 @@ def _room(name: str, page: Page, tallies: Tallies, now: float, settings: WatchSe
     if (started := page.most("process_start_time_seconds")) is not None:
         # Not every worker answers each time: only one that is younger than all before was started anew.
         tally = tallies.get(f"start/{name}", Tally())
+        if started < (tally.last or 0.0) > now:  # of a clock that ran ahead, or what an earlier version added up
+            tally = Tally()
         tally = tallies[f"start/{name}"] = tally.take(max(started, tally.last or 0.0), now, within=window)
         count = tally.lately(now, window)
         found[key_of("room_restarting", name)] = Seen(count > settings.restarts, f"{count} starts lately")

@@ -34,7 +34,7 @@ class Memory:
 
     def take(self, look: Look, settings: WatchSettings) -> list[Change]:
         """Note one look, and return what changed by it; the changes are among the untold then."""
-        found = seen(look, self.tallies, settings)
+        found = seen(look, self.tallies, settings, self.raised)
         if look.kafka and look.kafka.letters:
             self.letters = dict(look.kafka.letters.places)
         changes = []
@@ -50,7 +50,8 @@ class Memory:
                 self.episodes[key] = after
             if after.raised != before.raised:
                 since = (after if after.raised else before).bad_since
-                changes.append(Change(key, after.raised, look.at if since is None else since, look.at, said.detail))
+                since = look.at if since is None else since
+                changes.append(Change(key, after.raised, since, look.at, said.detail, said.gone))
         self.untold = [*self.untold, *changes][-MOST:]
         return changes
 

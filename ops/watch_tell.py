@@ -76,6 +76,11 @@ class Teller:
         """Return the targets that would be told of what is wrong with none of them."""
         return self._wanted(Change("kafka_away", raised=True, since=0.0, at=time.time()).event())
 
+    def keeps_waiting(self, change: Change) -> bool:
+        """Say whether somebody who should be told of an untold change was not yet, or nobody was, as all refused it."""
+        wanted = {*self._wanted(change.event())}
+        return bool(wanted.difference(change.told, change.refused)) or (bool(wanted) and not change.told)
+
     def _wanted(self, event: EnrichedEvent) -> list[str]:
         return [name for name in self._rules.targets if self._rules.decide(event, name).notify]
 

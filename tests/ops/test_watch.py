@@ -78,14 +78,16 @@ def test_a_target_that_came_by_a_reload_can_be_confirmed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "carries", "beats"),
+    ("wrong", "carries", "status", "beats"),
     [
-        ("soc", True, ["/beat"]),  # told, and not to whom it is about
-        ("ops-chat", True, []),  # nobody else is told, and this one may show nothing
-        ("soc", False, []),  # waits to be told
+        ("soc", True, 200, ["/beat"]),  # told, and not to whom it is about
+        ("ops-chat", True, 200, []),  # nobody else is told, and this one may show nothing
+        ("soc", False, 200, ["/beat"]),  # told past Kafka, where only its record is missing
+        ("soc", False, 503, []),  # waits to be told
+        ("soc", False, 400, []),  # nobody was told: the only one who could be refused it
     ],
 )
-def test_the_heart_beats_when_what_is_wrong_is_told(tmp_path, monkeypatch, asked, wrong, carries, beats):
+def test_the_heart_beats_when_what_is_wrong_is_told(tmp_path, monkeypatch, asked, wrong, carries, status, beats):
     async def kafka(*_):
         return KafkaSaid(None, ()) if carries else None
 
@@ -94,7 +96,7 @@ def test_the_heart_beats_when_what_is_wrong_is_told(tmp_path, monkeypatch, asked
 
     monkeypatch.setattr(watch_kafka, "look", kafka)
     monkeypatch.setattr("ops.watch_tell.Teller._write", written)
-    asked.answers = [Answer(200, {})]
+    asked.answers = [Answer(status, {})]
     watch = make(tmp_path, heartbeat_url="http://127.0.0.1:9/beat")
     watch._canaries.missed = lambda: {wrong: "It was not accepted"}
     looks(watch, 2)

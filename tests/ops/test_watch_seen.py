@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from events.errors import NotReady
 from inbox.lag import Lag
 from ops.conditions import CONDITIONS, PAGE
+from ops.episodes import Tally
 from ops.watch_kafka import KafkaSaid
 from ops.watch_letters import Letters
 from ops.watch_pages import Page
@@ -165,6 +166,19 @@ def test_fewer_workers_than_before_are_started_again_and_again_too():
     assert bad(*many, *fewer) == {"room_restarting/ingest"}
 
 
+@pytest.mark.parametrize("remembered", [2 * NOW, NOW + 7200])
+def test_a_start_that_is_remembered_from_the_future_hides_no_restart(remembered):
+    tallies = {"start/ingest": Tally(remembered, (NOW - 20, NOW - 10))}
+    looks = [look(NOW + 10 * n, ingest=workers(0, 1, started=NOW + 10 * n)) for n in range(5)]
+    said = [seen(each, tallies, SETTINGS)["room_restarting/ingest"].detail for each in looks]
+    assert said == [f"{n} starts lately" for n in range(5)]
+
+
+def test_a_room_whose_clock_is_ahead_is_started_again_and_again_too():
+    looks = [look(NOW + 10 * n, ingest=workers(0, started=NOW + 3600 + 10 * n)) for n in range(5)]
+    assert bad(*looks) == {"room_restarting/ingest"}
+
+
 def test_processes_of_a_room_are_told_apart_and_one_that_is_gone_is_forgotten():
     refused = INGEST + 'tocsin_ingest_rejected_total{reason="not_published"} 2.0\n'
 
@@ -243,6 +257,52 @@ def test_a_target_that_left_the_rules_is_over_and_a_room_that_is_silent_says_not
     assert [each.rpartition("/")[2] for each in play([*raised, *gone])] == ["raised", "recovered"]
     silent = [look(NOW + 200, sinks=None), look(NOW + 220, sinks=None)]
     assert [each.rpartition("/")[2] for each in play([*raised, *silent])] == ["raised"]
+
+
+def api(*, stream=0, catch_up=0, breaker=0):
+    """Return what the page of the stream says of the API, and that of the catch-up."""
+    return {
+        "stream": f"tocsin_stream_api_key_refused {stream}\ntocsin_stream_breaker_open {breaker}\n",
+        "stream-2": f"tocsin_catch_up_api_key_refused {catch_up}\n",
+    }
+
+
+def test_a_breaker_is_told_beside_a_key_that_only_the_catch_up_is_refused():
+    assert bad(look(**api(catch_up=1, breaker=1))) == {"api_key_refused", "breaker_open"}
+
+
+def test_a_breaker_that_is_open_because_of_the_key_is_not_told_when_the_key_is_good_again():
+    steps = [(0, 0), (5, 1), (400, 1), (405, 0), (500, 0), (526, 0)]
+    told = play([look(NOW + at, **api(stream=refused, breaker=1)) for at, refused in steps])
+    assert [each.split("/")[1:] for each in told] == [
+        ["api_key_refused", str(int(NOW + 5) * 1000), "raised"],
+        ["api_key_refused", str(int(NOW + 5) * 1000), "recovered"],
+        ["breaker_open", str(int(NOW + 405) * 1000), "raised"],
+    ]
+
+
+def test_a_breaker_that_was_told_is_not_over_because_the_key_is_refused_too():
+    steps = [(0, 0, 1), (121, 0, 1), (130, 1, 1), (400, 1, 1), (410, 0, 0), (500, 0, 0)]
+    told = play([look(NOW + at, **api(stream=refused, breaker=breaker)) for at, refused, breaker in steps])
+    assert [each.split("/")[3] for each in told if "/breaker_open/" in each] == ["raised", "recovered"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "title"),
+    [
+        ([Lag("analytics", 3, 400.0)], [], "Not watched any more: analytics is late"),
+        ([Lag("analytics", 3, 400.0)], [Lag("analytics", 0, None)], "analytics has caught up"),
+    ],
+)
+def test_a_late_group_that_nobody_reads_for_has_not_caught_up(before, after, title):
+    memory, told = Memory(), []
+    for at, lags in ((0, before), (121, before), (200, after), (300, after)):
+        memory.take(look(NOW + at, kafka=KafkaSaid(Letters({0: 7}), lags)), SETTINGS)
+        memory.save(Path("memory"), memory.encoded())
+        memory = Memory.load(Path("memory"))
+        told = [change.event().event.attributes for change in memory.untold]
+    assert [each["title"] for each in told] == ["analytics is late", title]
+    assert told[1]["description"].startswith("Nobody reads for it") == (not after)
 
 
 def test_a_file_that_is_none_is_said():
