@@ -76,9 +76,13 @@ class Lags:
 
     async def _read_for(self, groups: list[str]) -> set[str]:
         """Return those of the groups that have members."""
-        answers = await self._admin.describe_consumer_groups(groups) if groups else []
-        described = [group for answer in answers for group in answer.to_object()["groups"]]
-        return {each["group"] for each in described if each["members"]}
+        read_for = set()
+        for group in (
+            groups
+        ):  # one at a time: aiokafka (0.14) reads version 3 of an answer about several as if it were version 2
+            (answer,) = await self._admin.describe_consumer_groups([group])
+            read_for |= {each["group"] for each in answer.to_object()["groups"] if each["members"]}
+        return read_for
 
     async def _of(self, group: str) -> Lag | None:
         name = group.removeprefix(self._kafka.topic_prefix)

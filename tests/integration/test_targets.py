@@ -47,7 +47,7 @@ async def groups(kafka, of=None):
 
 def test_a_target_that_left_the_rules_is_late_only_while_somebody_reads_for_it(kafka_settings, enriched):
     async def scenario():
-        for name in ("soc", "gone"):
+        for name in ("soc", "gone", "gone-too", "gone-long-ago"):
             await positions.prepare(kafka_settings, name, enriched, "earliest")
         said = [(await watch_kafka.look(kafka_settings, ["soc"], {})).lags]
         consumer = positions.client(kafka_settings, "gone")
@@ -65,7 +65,9 @@ def test_a_target_that_left_the_rules_is_late_only_while_somebody_reads_for_it(k
         await relocation.forget(kafka_settings, "gone")  # what is not there is no trouble
         return [[lag.group for lag in lags] for lags in said], await groups(kafka_settings)
 
-    assert asyncio.run(scenario()) == ([["soc"], ["gone", "soc"]], ["soc"])
+    said, left = asyncio.run(scenario())
+    assert said == [["soc"], ["gone", "soc"]]
+    assert left == ["gone-long-ago", "gone-too", "soc"]
 
 
 def test_a_name_is_kept_while_what_was_sent_again_waits_for_it(kafka_settings, enriched, capsys):
