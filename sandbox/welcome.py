@@ -1,7 +1,10 @@
 """What `tocsin up` says once everything runs: where things are and what to try."""
 
 import asyncio
+import shutil
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 
@@ -36,7 +39,9 @@ async def show(arrangement: Arrangement, layout: Layout, screen: Screen) -> None
     screen.item("data", str(layout.data))
     if arrangement.embedded:
         # Another port where 9092 is taken: no other terminal can know it.
-        screen.item("ask it", f"KAFKA_BOOTSTRAP_SERVERS={layout.bootstrap} tocsin why ALERT, in a second terminal")
+        screen.item(
+            "ask it", f"KAFKA_BOOTSTRAP_SERVERS={layout.bootstrap} {_command()} why ALERT, in a second terminal"
+        )
         screen.say(
             "This Kafka is for trying out, tests and small sites; "
             "to move to a cluster, set KAFKA_BOOTSTRAP_SERVERS and nothing else."
@@ -65,3 +70,8 @@ async def _some_alert(layout: Layout) -> str:
                 return str(items[0]["uuid"])
             await asyncio.sleep(0.1)
     return "UUID-OF-AN-ALERT"
+
+
+def _command() -> str:
+    """Return how a shell of this user finds us: by name, or where `make` has put us."""
+    return "tocsin" if shutil.which("tocsin") else str(Path(sys.executable).with_name("tocsin"))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,5 +94,7 @@ def test_alerts_flow_whatever_is_killed_until_told_to_stop(terminal: Terminal, t
     assert terminal.process.wait(timeout=20) == 0
     assert not [pid for pid in children.values() if Path(f"/proc/{pid}").exists()]
     assert "Stopped in " in terminal.output.read_text()
-    assert re.search(r"KAFKA_BOOTSTRAP_SERVERS=127\.0\.0\.1:\d+ tocsin why ", terminal.output.read_text())
+    shown = re.search(r"KAFKA_BOOTSTRAP_SERVERS=127\.0\.0\.1:\d+ (\S*tocsin) why ", terminal.output.read_text())
+    assert shown
+    assert shutil.which(shown[1]), "a shell of this user finds it"
     assert (tmp_path / "data" / "kafka").is_dir()
