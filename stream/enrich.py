@@ -14,7 +14,7 @@ from stream import compose, names
 from stream.alert_api import Unavailable
 from stream.compose import Enriched, Finding
 from stream.fetching import NotFound
-from stream.lookups import Exhausted, Lookups, NotAsked
+from stream.lookups import Lookups, NotAsked
 
 GRACE = 1.0
 """Seconds an event may wait for its alert although it was read after its deadline: after a restart everything that
@@ -132,9 +132,9 @@ class Enricher:
                         found.reason, pause = "not shown by the Alert API yet", next(pauses, None)
                     except Unavailable as error:
                         found.reason = str(error)
-                        found.attempts -= isinstance(error, NotAsked)
-                        in_vain = isinstance(error, Exhausted) or self._lookups.breaker.silent_for(loop.time()) > 0
-                        pause = None if in_vain else AGAIN
+                        not_asked = isinstance(error, NotAsked)
+                        found.attempts -= not_asked
+                        pause = None if not_asked or self._lookups.breaker.silent_for(loop.time()) else AGAIN
                     else:
                         found.status, found.reason = "complete", None
                         return
